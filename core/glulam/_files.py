@@ -1,0 +1,84 @@
+"""Writing files so that a reader sees the old one or the new one, and never half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from glulam.errors import ArtifactError, ArtifactExistsError
+
+__all__ = ["atomic_directory", "atomic_file", "check_target"]
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Raise before any work is done if ``path`` cannot be written.
+
+    ArtifactExistsError if it is there and ``overwrite`` is not; ArtifactError if its directory is
+    missing or may not be written.
+    """
+    if path.exists() and not overwrite:
+        raise ArtifactExistsError(
+            f"{path} exists; choose another name, or overwrite it with overwrite=True (--force on the command line)"
+        )
+    parent = path.parent
+    if not parent.is_dir():
+        raise ArtifactError(f"{path}: the directory {parent} does not exist; create it first")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise ArtifactError(f"{path}: the directory {parent} is not writable; choose another or change its permissions")
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
+    """Open a temporary file beside ``path``; put it in place when the block ends without an error."""
+    check_target(path, overwrite=overwrite)
+    if path.is_dir():
+        raise ArtifactError(f"{path} is a directory; give the name of a file")
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
+        ) as out:
+            temporary = Path(out.name)
+            yield out.file if hasattr(out, "file") else out
+            out.flush()
+            os.fsync(out.fileno())
+        # Temporary files are private; the result gets what any new file here gets.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(path)
+    except BaseException as error:  # Ctrl-C as well: whatever happens, no half of a file stays
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, ArtifactExistsError):
+            raise ArtifactError(f"{path}: could not be written: {error.strerror or error}; nothing was left") from error
+        raise
+
+
+@contextlib.contextmanager
+def atomic_directory(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Give a temporary directory beside ``path``; put it in place when the block ends without an error."""
+    check_target(path, overwrite=overwrite)
+    temporary = None
+    try:
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+        yield temporary
+        old = None
+        if path.exists():
+            old = temporary.with_suffix(".old")
+            path.rename(old)
+        temporary.chmod(0o755)
+        temporary.rename(path)
+        if old is not None:
+            shutil.rmtree(old)
+    except BaseException as error:  # Ctrl-C as well: whatever happens, no half of a directory stays
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError) and not isinstance(error, ArtifactExistsError):
+            raise ArtifactError(f"{path}: could not be written: {error.strerror or error}; nothing was left") from error
+        raise

@@ -1,0 +1,228 @@
+"""The five hooks, and the interfaces of what they return: all that a plugin imports from glulam.
+
+A plugin is one file: its class and one hook implementation::
+
+    from glulam.hookspecs import VotingStrategy, hookimpl
+
+    class Median(VotingStrategy):
+        name = "median"
+        ...
+
+    @hookimpl
+    def glulam_voting():
+        return Median
+
+Its distribution names the file under the entry-point group ``glulam`` as ``KIND.NAME``::
+
+    [project.entry-points.glulam]
+    "voting.median" = "my_package.median"
+
+so that a plugin is found by name without importing any other. `glulam.testing` has the checks
+that a plugin must pass.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pluggy
+
+from glulam.program import EnsembleProgram, Guard, LoweredMember, OnnxFragment, Task
+from glulam.schema import FeatureSchema
+
+__all__ = [
+    "Exporter",
+    "FeatureGenerator",
+    "FeatureValidator",
+    "ModelPlugin",
+    "VotingStrategy",
+    "hookimpl",
+    "hookspec",
+]
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+
+hookspec = pluggy.HookspecMarker("glulam")
+hookimpl = pluggy.HookimplMarker("glulam")
+
+
+class ModelPlugin(ABC):
+    """A kind of member: how to make, fit, ask, lower and store it.
+
+    Instances hold no state; one is made without arguments for each ensemble.
+    """
+
+    name: ClassVar[str]
+    distributions: ClassVar[tuple[str, ...]]
+    """Distributions whose versions are recorded in files (the first installed one counts)."""
+
+    @abstractmethod
+    def make(self, task: Task, params: Mapping[str, Any], schema: FeatureSchema | None) -> Any:
+        """Return an unfitted scikit-learn-style estimator: the plugin's defaults, then ``params``.
+
+        ``schema`` is None where the features are not known yet.
+        """
+
+    @abstractmethod
+    def accepts(self, model: Any) -> bool:
+        """Tell whether ``model`` (an estimator or a raw booster, fitted or not) is of this kind."""
+
+    @abstractmethod
+    def votes(self, model: Any, X: Float32, task: Task) -> Float64:
+        """Return the library's own answer: probabilities [n, n_classes], or values [n, 1].
+
+        This is the reference that exports are held to. X is float32 [n, n_features].
+        """
+
+    @abstractmethod
+    def lower(self, model: Any, schema: FeatureSchema) -> LoweredMember:
+        """Return the fitted model in library-free form.
+
+        Raises `glulam.errors.UnsupportedModelError` naming the option that cannot be exact.
+        """
+
+    @abstractmethod
+    def dump(self, model: Any) -> bytes:
+        """Return the fitted model in the library's own safe format (never a pickle)."""
+
+    @abstractmethod
+    def restore(self, data: bytes) -> Any:
+        """Return the model of `dump`. What comes back need only be good for votes and lower."""
+
+    def fit(
+        self,
+        model: Any,
+        X: Float32,
+        y: npt.NDArray[Any],
+        sample_weight: Float64 | None = None,
+        eval_set: tuple[Float32, npt.NDArray[Any]] | None = None,
+    ) -> Any:
+        """Fit and return ``model``. y holds class indices 0..n_classes-1, or float64 values.
+
+        ``eval_set`` is for early stopping; a library without it ignores it.
+        """
+        if sample_weight is None:
+            return model.fit(X, y)
+        return model.fit(X, y, sample_weight=sample_weight)
+
+    def leaves(self, model: Any, X: Float32) -> npt.NDArray[np.int64] | None:
+        """Return the library's own leaf numbers [n, n_trees] as `Forest.leaves` has them.
+
+        None where the library does not tell, or the member is no forest.
+        """
+        return None
+
+    def importance(self, model: Any) -> Float64 | None:
+        """Return each feature's importance, float64 [n_features], not normalised; None if unknown."""
+        values = getattr(model, "feature_importances_", None)
+        return None if values is None else np.asarray(values, dtype=np.float64)
+
+
+class VotingStrategy(ABC):
+    """How the members' votes become one score a class.
+
+    Weights arrive as the user gave them: non-negative, not all zero, not normalised.
+    """
+
+    name: ClassVar[str]
+    tasks: ClassVar[tuple[Task, ...]] = ("binary", "multiclass", "regression")
+
+    @abstractmethod
+    def combine(self, votes: Float64, weights: Float64) -> Float64:
+        """Return scores [n, n_classes] from votes [n, n_members, n_classes] and weights [n_members].
+
+        Scores of a classifier are probabilities: non-negative, rows sum to 1. For regression
+        n_classes is 1 and the score is the value.
+        """
+
+    @abstractmethod
+    def fragment(self, weights: Float64, n_classes: int) -> OnnxFragment:
+        """Return the same rule for these weights as a graph fragment from ``votes`` to scores."""
+
+
+class FeatureValidator(ABC):
+    """A check of rows: learns limits at fit, checks tables at fit and predict.
+
+    Made without arguments, or with those the user gives as ``(name, params)``.
+    """
+
+    name: ClassVar[str]
+
+    def learn(self, X: Float32, schema: FeatureSchema) -> None:  # noqa: B027  # most have no state
+        """Take limits from the training rows, which are float32 [n, n_features]."""
+
+    def check_fit(self, X: Float32, schema: FeatureSchema) -> None:
+        """Raise `glulam.errors.FeatureError` if the training rows will not do."""
+        self.check(X, schema)
+
+    @abstractmethod
+    def check(self, X: Float32, schema: FeatureSchema) -> None:
+        """Raise `glulam.errors.FeatureError` saying what is wrong, where, and what to do."""
+
+    def guard(self, schema: FeatureSchema) -> Guard | None:
+        """Return the check as a graph fragment from ``features`` to bool [n], or None."""
+        return None
+
+    def state(self) -> dict[str, Any]:
+        """Return what `learn` and the arguments set, as JSON values; the keys are `restore`'s."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:  # noqa: B027  # most have no state
+        """Take back what `state` returned."""
+
+
+class FeatureGenerator(ABC):
+    """Makes a feature table from a raw one, in time order, reading nothing later than its row."""
+
+    name: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]]
+    """Names of the features that `generate` returns, in order."""
+    warm_up: ClassVar[int]
+    """Rows at the start that have no complete features and are dropped."""
+
+    @abstractmethod
+    def generate(self, table: Any) -> tuple[Float64, npt.NDArray[np.int64]]:
+        """Return the features [n, n_columns] and the index of the raw row each belongs to."""
+
+
+class Exporter(ABC):
+    """Writes an `EnsembleProgram` in one file format."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def export(self, program: EnsembleProgram, **options: Any) -> bytes:
+        """Return the file's bytes, without metadata. Unknown options are a `ConfigError`."""
+
+    @abstractmethod
+    def attach(self, data: bytes, metadata: Mapping[str, str]) -> bytes:
+        """Return the bytes with these metadata entries added; what they compute is untouched."""
+
+
+class Hooks:
+    """The hook specifications: each returns a class."""
+
+    @hookspec
+    def glulam_model(self) -> type[ModelPlugin]:  # type: ignore[empty-body]
+        """Return a kind of member."""
+
+    @hookspec
+    def glulam_voting(self) -> type[VotingStrategy]:  # type: ignore[empty-body]
+        """Return a voting strategy."""
+
+    @hookspec
+    def glulam_feature_validator(self) -> type[FeatureValidator]:  # type: ignore[empty-body]
+        """Return a feature validator."""
+
+    @hookspec
+    def glulam_features(self) -> type[FeatureGenerator]:  # type: ignore[empty-body]
+        """Return a feature generator."""
+
+    @hookspec
+    def glulam_exporter(self) -> type[Exporter]:  # type: ignore[empty-body]
+        """Return an exporter."""

@@ -1,0 +1,85 @@
+"""What a file says of itself: the layout of ``metadata_props``, for writers and readers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from glulam.errors import ArtifactError, ConfigError
+from glulam.schema import FeatureSchema
+
+__all__ = ["FORMAT", "Description", "classes_of", "json_classes"]
+
+FORMAT = 1
+"""Version of this layout. It grows when an older reader would misread a newer file."""
+
+_KEYS = ("glulam.format", "glulam.schema", "glulam.ensemble", "glulam.parity", "glulam.training")
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """An exported file's description: schema, ensemble, proof and training data.
+
+    ``ensemble`` has type, task, classes, members, voting, decision, validators, outputs,
+    precision, glulam; ``parity`` is the proof's report; ``training`` has rows, sha256, fitted.
+    """
+
+    schema: FeatureSchema
+    ensemble: dict[str, Any]
+    parity: dict[str, Any]
+    training: dict[str, Any]
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the entries for ``metadata_props``."""
+        return {
+            "glulam.format": str(FORMAT),
+            "glulam.schema": self.schema.to_json(),
+            "glulam.ensemble": json.dumps(self.ensemble, allow_nan=False),
+            "glulam.parity": json.dumps(self.parity, allow_nan=False),
+            "glulam.training": json.dumps(self.training, allow_nan=False),
+        }
+
+    @classmethod
+    def from_metadata(cls, entries: Mapping[str, str], path: str) -> Description:
+        """Read the entries of a file. Raises ArtifactError saying what is wrong with them."""
+        if "glulam.format" not in entries:
+            raise ArtifactError(
+                f"{path}: an ONNX file, but not one that glulam exported (it has no 'glulam.format' entry); "
+                "use onnxruntime.InferenceSession for it"
+            )
+        version = entries["glulam.format"]
+        if version.isdigit() and int(version) > FORMAT:
+            raise ArtifactError(
+                f"{path}: written in glulam format {version}; this glulam reads up to {FORMAT}; "
+                "upgrade it with: pip install -U glulam"
+            )
+        lacking = [key for key in _KEYS if key not in entries]
+        if lacking or version != str(FORMAT):
+            raise ArtifactError(f"{path}: damaged metadata: format {version!r}, missing entries {lacking}; export again")
+        try:
+            schema = FeatureSchema.from_json(entries["glulam.schema"])
+            ensemble, parity, training = (json.loads(entries[key]) for key in _KEYS[2:])
+            described = cls(schema, ensemble, parity, training)
+            classes_of(described.ensemble)
+            if not all(isinstance(part, dict) for part in (ensemble, parity, training)):
+                raise TypeError("expected JSON objects")
+        except (ValueError, KeyError, TypeError, ConfigError) as error:
+            raise ArtifactError(f"{path}: damaged metadata: {error}; export again") from error
+        return described
+
+
+def json_classes(classes: npt.NDArray[Any]) -> dict[str, Any]:
+    """Return class labels as JSON values with their kind."""
+    kind = {"i": "int", "u": "int", "f": "float", "b": "bool", "U": "str"}[classes.dtype.kind]
+    return {"kind": kind, "labels": classes.tolist()}
+
+
+def classes_of(ensemble: Mapping[str, Any]) -> npt.NDArray[Any]:
+    """Return the class labels of a description; empty for regression."""
+    dtype = {"int": np.int64, "float": np.float64, "bool": np.bool_, "str": np.str_}
+    return np.array(ensemble["classes"]["labels"], dtype=dtype[ensemble["classes"]["kind"]])

@@ -1,0 +1,275 @@
+"""Finding plugins by kind and name, one at a time, and saying why one cannot be had.
+
+Entry points of the group ``glulam`` are named ``KIND.NAME``; that tells what there is without
+importing anything. pluggy's own ``load_setuptools_entrypoints`` would import every plugin, and
+fail when one library is missing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from types import ModuleType
+from typing import Any, Literal, cast
+
+import pluggy
+
+from glulam.errors import PluginError
+from glulam.hookspecs import (
+    Exporter,
+    FeatureGenerator,
+    FeatureValidator,
+    Hooks,
+    ModelPlugin,
+    VotingStrategy,
+)
+
+__all__ = [
+    "Kind", "PluginInfo", "available", "exporter", "features", "known", "model", "model_of", "register",
+    "unregister", "validator", "versions", "voting",
+]  # fmt: skip
+
+Kind = Literal["model", "voting", "validator", "features", "exporter"]
+
+_HOOKS: dict[str, tuple[str, type]] = {
+    "model": ("glulam_model", ModelPlugin),
+    "voting": ("glulam_voting", VotingStrategy),
+    "validator": ("glulam_feature_validator", FeatureValidator),
+    "features": ("glulam_features", FeatureGenerator),
+    "exporter": ("glulam_exporter", Exporter),
+}
+_GROUP = "glulam"
+_registered: dict[tuple[str, str], type] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """One plugin as `available` lists it; ``why_not`` is empty when it can be used."""
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    why_not: str = ""
+
+
+@lru_cache(maxsize=1)
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager("glulam")
+    manager.add_hookspecs(Hooks)
+    return manager
+
+
+def _entries() -> dict[tuple[str, str], list[EntryPoint]]:
+    """Return the installed entry points by kind and name; each distribution counts once."""
+    found: dict[tuple[str, str], dict[tuple[str, str], EntryPoint]] = {}
+    for entry in entry_points(group=_GROUP):
+        kind, _, name = entry.name.partition(".")
+        distribution = entry.dist.name if entry.dist else "?"
+        found.setdefault((kind, name), {}).setdefault((distribution, entry.value), entry)
+    return {key: list(entries.values()) for key, entries in found.items()}
+
+
+def known(kind: Kind) -> list[str]:
+    """Return the names of a kind, whether their libraries are installed or not; imports nothing."""
+    names = {name for entry_kind, name in _entries() if entry_kind == kind}
+    return sorted(names | {name for entry_kind, name in _registered if entry_kind == kind})
+
+
+def register(plugin: ModuleType | object) -> None:
+    """Register a plugin that is in no distribution: a module or object with hook implementations.
+
+    Raises PluginError where a hook is unknown, its result is of the wrong kind, or the name is taken.
+    """
+    manager = _manager()
+    if manager.is_registered(plugin):
+        return
+    label = getattr(plugin, "__name__", type(plugin).__name__)
+    found = _classes_of(plugin, label)
+    for (kind, name), made in found.items():
+        other = _registered.get((kind, name))
+        installed = _entries().get((kind, name))
+        if other is not None or installed:
+            owner = other.__module__ if other is not None else _owner(installed[0])  # type: ignore[index]
+            _manager().unregister(plugin)
+            raise PluginError(
+                f"{kind} {name!r}: {label} (class {made.__qualname__}) takes a name that {owner} has; rename one"
+            )
+    _registered.update(found)
+
+
+def unregister(plugin: ModuleType | object) -> None:
+    """Take back `register`."""
+    label = getattr(plugin, "__name__", type(plugin).__name__)
+    for key in _classes_of(plugin, label):
+        _registered.pop(key, None)
+    _manager().unregister(plugin)
+
+
+def _classes_of(plugin: object, label: str) -> dict[tuple[str, str], type]:
+    """Let pluggy check a plugin's hooks against the specs, and return the classes they give."""
+    manager = _manager()
+    if not manager.is_registered(plugin):
+        try:
+            manager.register(plugin)
+            manager.check_pending()
+        except (pluggy.PluginValidationError, ValueError) as error:
+            if manager.is_registered(plugin):
+                manager.unregister(plugin)
+            raise PluginError(f"plugin {label}: {error}") from error
+    found: dict[tuple[str, str], type] = {}
+    for kind, (hook, interface) in _HOOKS.items():
+        for implementation in getattr(manager.hook, hook).get_hookimpls():
+            if implementation.plugin is not plugin:
+                continue
+            made = implementation.function()
+            problem = _contract_problem(made, interface)
+            if problem:
+                manager.unregister(plugin)
+                raise PluginError(f"plugin {label}, hook {hook}: {problem}")
+            found[kind, made.name] = made
+    if not found:
+        manager.unregister(plugin)
+        raise PluginError(
+            f"plugin {label}: no hook implementation found; decorate one of {[h for h, _ in _HOOKS.values()]} "
+            "with glulam.hookspecs.hookimpl"
+        )
+    return found
+
+
+def _contract_problem(made: object, interface: type) -> str:
+    """Say what is wrong with what a hook returned, or nothing."""
+    if not (inspect.isclass(made) and issubclass(made, interface)):
+        return f"expected a subclass of {interface.__name__}, got {made!r}"
+    if not isinstance(getattr(made, "name", None), str):
+        return f"class {made.__qualname__} has no name; set the class attribute 'name'"
+    if inspect.isabstract(made):
+        return f"class {made.__qualname__} lacks {sorted(made.__abstractmethods__)}"
+    return ""
+
+
+def _owner(entry: EntryPoint) -> str:
+    return f"distribution {entry.dist.name if entry.dist else '?'} ({entry.value})"
+
+
+def _load(kind: Kind, name: str) -> type:
+    """Return the class of a plugin, importing its module if need be."""
+    registered = _registered.get((kind, name))
+    if registered is not None:
+        return registered
+    entries = _entries().get((kind, name), [])
+    if not entries:
+        names = known(kind)
+        near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+        raise PluginError(f"unknown {kind} {name!r}: {hint}known are {names}")
+    if len(entries) > 1:
+        raise PluginError(
+            f"{kind} {name!r} is offered by {len(entries)} plugins: "
+            f"{' and '.join(_owner(entry) for entry in entries)}; uninstall all but one"
+        )
+    entry = entries[0]
+    try:
+        module = entry.load()
+    except ImportError as error:
+        raise PluginError(f"{kind} {name!r} is not available: {error}; {_install_advice(entry, error)}") from error
+    found = _classes_of(module, _owner(entry))
+    if (kind, name) not in found:
+        offered = [f"{k}.{n}" for k, n in found]
+        raise PluginError(
+            f"{_owner(entry)} is registered as '{kind}.{name}' but its hooks give {offered}; make the names agree"
+        )
+    return found[kind, name]
+
+
+def _install_advice(entry: EntryPoint, error: ImportError) -> str:
+    """Return the command that installs what a plugin lacks.
+
+    A distribution that has an extra of the plugin's name means it for just that.
+    """
+    name = entry.name.partition(".")[2]
+    if entry.dist is not None and name in (entry.dist.metadata.get_all("Provides-Extra") or []):
+        return f"install it with: pip install '{entry.dist.name}[{name}]'"
+    missing = (error.name or "").partition(".")[0]
+    return f"install it with: pip install {missing}" if missing else "check the installation of its library"
+
+
+def available(kind: Kind | None = None) -> list[PluginInfo]:
+    """List every plugin with its distribution, and why it cannot be used where it cannot.
+
+    This imports them all; `known` does not.
+    """
+    infos = []
+    for (entry_kind, name), entries in sorted(_entries().items()):
+        if kind is not None and entry_kind != kind:
+            continue
+        try:
+            if entry_kind not in _HOOKS:
+                raise PluginError(f"unknown kind {entry_kind!r}; known are {list(_HOOKS)}")
+            _load(cast(Kind, entry_kind), name)
+            why_not = ""
+        except Exception as error:  # a broken plugin of another author must not break the list
+            why_not = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+        for entry in entries:
+            owner = (entry.dist.name, entry.dist.version) if entry.dist else ("?", "?")
+            infos.append(PluginInfo(entry_kind, name, *owner, why_not))
+    for (entry_kind, name), made in sorted(_registered.items()):
+        if kind is None or entry_kind == kind:
+            infos.append(PluginInfo(entry_kind, name, f"registered ({made.__module__})", ""))
+    return infos
+
+
+def model(name: str) -> ModelPlugin:
+    """Return a model plugin by name. Raises PluginError if it is unknown or unavailable."""
+    return cast(ModelPlugin, _load("model", name)())
+
+
+def voting(name: str) -> VotingStrategy:
+    """Return a voting strategy by name. Raises PluginError if it is unknown or unavailable."""
+    return cast(VotingStrategy, _load("voting", name)())
+
+
+def validator(name: str, **params: Any) -> FeatureValidator:
+    """Return a feature validator by name. Raises PluginError if it is unknown or unavailable."""
+    return cast(FeatureValidator, _load("validator", name)(**params))
+
+
+def features(name: str) -> FeatureGenerator:
+    """Return a feature generator by name. Raises PluginError if it is unknown or unavailable."""
+    return cast(FeatureGenerator, _load("features", name)())
+
+
+def exporter(name: str) -> Exporter:
+    """Return an exporter by name. Raises PluginError if it is unknown or unavailable."""
+    return cast(Exporter, _load("exporter", name)())
+
+
+def model_of(estimator: Any) -> ModelPlugin | None:
+    """Return the plugin that accepts an estimator, or None.
+
+    Plugins named like the estimator's library are asked first, so that a LightGBM model need not
+    import xgboost; plugins that cannot be imported cannot accept anything.
+    """
+    library = type(estimator).__module__.partition(".")[0]
+    for name in sorted(known("model"), key=lambda name: (name != library, name)):
+        try:
+            plugin = model(name)
+        except PluginError:
+            continue
+        if plugin.accepts(estimator):
+            return plugin
+    return None
+
+
+def versions(plugin: ModelPlugin) -> dict[str, str]:
+    """Return the versions of a model plugin's distributions that are installed."""
+    found = {}
+    for distribution in plugin.distributions:
+        try:
+            found[distribution] = version(distribution)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,240 @@
+"""The proof: an exported graph, run by onnxruntime, gives the native libraries' answers.
+
+It is taken in two steps that add up. First, each member's vote in the file is the library's own
+within a tolerance. Second, what the file makes of these votes (scores, label, guards) is what the
+voting strategy's numpy rule makes of *the same* votes. So a label can differ from the native one
+only where the votes differ by less than the tolerance and the native vote is as close to the
+decision; such rows are counted and reported as ties.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from glulam._rows import families
+from glulam.errors import ProofError
+from glulam.forest import Forest
+from glulam.interpreter import Outputs, decide, interpret
+from glulam.program import EnsembleProgram
+
+__all__ = ["FamilyResult", "NativeVotes", "ParityReport", "prove"]
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+NativeVotes = Callable[[int, Float32], Float64]
+"""``native(member, rows)`` returns the library's own vote of one member; ValueError if it refuses the rows."""
+
+TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyResult:
+    """One family of rows.
+
+    largest_difference
+        of any member's vote from the native one (relative to the value for regression)
+    ties
+        rows whose label differs because the native vote lies within the tolerance of the decision
+    refused_by
+        members whose library refuses these rows; there the reference interpreter stood in
+    """
+
+    family: str
+    rows: int
+    largest_difference: float
+    ties: int
+    seconds: float
+    refused_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ParityReport:
+    """What was tried and how far apart it was; written into the file's metadata."""
+
+    precision: str
+    tolerance: float
+    families: tuple[FamilyResult, ...]
+    members: dict[str, float] = field(default_factory=dict)
+    label_differences: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows tried in all."""
+        return sum(result.rows for result in self.families)
+
+    @property
+    def largest_difference(self) -> float:
+        """Largest difference of any vote in any family."""
+        return max(result.largest_difference for result in self.families)
+
+    @property
+    def ties(self) -> int:
+        """Labels that differ inside the tolerance."""
+        return sum(result.ties for result in self.families)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        summary = {
+            "rows": self.rows, "largest_difference": self.largest_difference, "ties": self.ties,
+            "seconds": round(sum(result.seconds for result in self.families), 3),
+        }  # fmt: skip
+        return asdict(self) | summary
+
+    def __str__(self) -> str:
+        """Return the report as a table."""
+        lines = [f"{'family':<18}{'rows':>8}{'largest difference':>22}{'ties':>6}"]
+        for result in self.families:
+            note = f"  ({', '.join(result.refused_by)} refuse; interpreter)" if result.refused_by else ""
+            lines.append(
+                f"{result.family:<18}{result.rows:>8,}{result.largest_difference:>22.2e}{result.ties:>6}{note}"
+            )
+        lines.append(f"{'all':<18}{self.rows:>8,}{self.largest_difference:>22.2e}{self.ties:>6}")
+        lines.append(
+            f"label differences: {self.label_differences} ({self.precision}, tolerance {self.tolerance:g})"
+        )
+        return "\n".join(lines)
+
+
+def prove(
+    program: EnsembleProgram,
+    run: Callable[[Float32], Outputs],
+    native: NativeVotes,
+    training: Float32,
+    *,
+    precision: str = "float32",
+    rows: int = 20_000,
+    seed: int = 0,
+) -> ParityReport:
+    """Hold an exported graph to the native libraries on about ``rows`` rows of eight families.
+
+    run
+        the exported bytes in onnxruntime, all outputs
+    native
+        the libraries' own votes
+    training
+        float32 rows to start from
+
+    Raises ProofError naming member, family, row and features of the first disagreement.
+    """
+    forests = [member.body for member in program.members if isinstance(member.body, Forest)]
+    scales = _scales(program, native, training)
+    results = []
+    worst = dict.fromkeys(program.names, 0.0)
+    for family, block in families(program.schema, forests, training, rows=rows, seed=seed):
+        begun = time.perf_counter()
+        got = run(block)
+        votes, refused = _native_votes(program, native, block)
+        largest = 0.0
+        for index, name in enumerate(program.names):
+            difference = _check_member(program, index, family, block, votes, got.votes, scales[index], precision)
+            worst[name] = max(worst[name], difference)
+            largest = max(largest, difference)
+        ties = _check_vote(program, family, block, votes, got, precision)
+        results.append(
+            FamilyResult(family, len(block), largest, ties, round(time.perf_counter() - begun, 4), tuple(refused))
+        )
+    return ParityReport(precision, TOLERANCE[precision], tuple(results), worst)
+
+
+def _scales(program: EnsembleProgram, native: NativeVotes, training: Float32) -> list[float]:
+    """Return what differences are divided by at least: 1 for probabilities, the usual size of a value else."""
+    if program.task != "regression":
+        return [1.0] * len(program.members)
+    typical = [float(np.abs(native(index, training)).mean()) for index in range(len(program.members))]
+    return [scale or 1.0 for scale in typical]
+
+
+def _native_votes(program: EnsembleProgram, native: NativeVotes, rows: Float32) -> tuple[Float64, list[str]]:
+    """Return native votes [n, n_members, width]; the interpreter's for libraries that refuse the rows."""
+    votes, refused, stand_in = [], [], None
+    for index, name in enumerate(program.names):
+        try:
+            votes.append(native(index, rows))
+        except ValueError:
+            stand_in = interpret(program, rows) if stand_in is None else stand_in
+            votes.append(stand_in.votes[:, index])
+            refused.append(name)
+    return np.stack(votes, axis=1), refused
+
+
+def _check_member(
+    program: EnsembleProgram,
+    index: int,
+    family: str,
+    rows: Float32,
+    expected: Float64,
+    got: Float64,
+    scale: float,
+    precision: str,
+) -> float:
+    """Compare one member's votes; return the largest difference or raise ProofError."""
+    want, have = expected[:, index], got[:, index]
+    size = np.maximum(np.abs(want), scale) if program.task == "regression" else 1.0
+    difference = np.abs(want - have) / size
+    # The proof cannot ask for more digits than the library computes.
+    tolerance = max(TOLERANCE[precision], TOLERANCE[program.members[index].arithmetic])
+    # Written so that NaN, on either side, fails.
+    wrong = ~(difference <= tolerance)
+    if not wrong.any():
+        return float(difference.max())
+    row = int(np.flatnonzero(wrong.any(axis=1))[0])
+    reference = interpret(program, rows[row : row + 1]).votes[0, index]
+    lowered = np.abs(reference - want[row]).max() <= tolerance * (np.max(size) if np.ndim(size) else 1.0)
+    close = float(np.nanmax(difference)) < 1e-3 and lowered
+    raise ProofError(
+        f"member {program.names[index]!r}: the exported graph does not give the library's answer in "
+        f"{np.count_nonzero(wrong.any(axis=1))} of {len(rows)} rows of family {family!r}; first, row {row}: expected "
+        f"{want[row].tolist()}, got {have[row].tolist()} (reference interpreter: {reference.tolist()}) for features "
+        f"{_describe(program, rows[row])}; largest difference {np.nanmax(difference):.3g}, allowed {tolerance:g}. "
+        + (
+            "This is rounding: export with precision='float64'"
+            if close and precision == "float32"
+            else "Nothing was written; please report it with this message"
+        ),
+        rounding=close and precision == "float32",
+    )
+
+
+def _check_vote(
+    program: EnsembleProgram, family: str, rows: Float32, native: Float64, got: Outputs, precision: str
+) -> int:
+    """Check scores, labels and guards against the numpy rules; return how many labels are ties."""
+    label, scores = decide(program, got.votes)
+    size = np.maximum(np.abs(scores), 1.0)
+    tolerance = TOLERANCE[precision]
+    wrong = ~(np.abs(scores - got.scores) / size <= tolerance).all(axis=1)
+    unequal = np.zeros(len(rows), dtype=bool)
+    if program.task != "regression":
+        # In the graph's own arithmetic the decision is taken on the graph's scores: no tolerance.
+        chosen = program.decision.choose(got.scores.astype(precision))
+        unequal = program.decision.label_table(program.classes)[chosen] != got.label
+    guarded = np.ones(len(rows), dtype=bool)
+    for guard in program.guards:
+        guarded &= guard.rule.reference(rows)
+    for what, bad in (("vote", wrong), ("label", unequal), ("guards", guarded != got.valid)):
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise ProofError(
+                f"{what} ({program.voting}): the exported graph differs from the numpy rule in {np.count_nonzero(bad)} "
+                f"of {len(rows)} rows of family {family!r}; first, row {row}: expected scores {scores[row].tolist()}, "
+                f"label {label[row]!r}, valid {bool(guarded[row])}; got {got.scores[row].tolist()}, "
+                f"{got.label[row]!r}, {bool(got.valid[row])} for features {_describe(program, rows[row])}. "
+                "Nothing was written"
+            )
+    if program.task == "regression":
+        return 0
+    native_label, _ = decide(program, native)
+    return int(np.count_nonzero(native_label != got.label))
+
+
+def _describe(program: EnsembleProgram, row: Float32, most: int = 16) -> str:
+    shown = {name: float(value) for name, value in zip(program.schema.names[:most], row[:most], strict=True)}
+    return f"{shown}{' ...' if len(row) > most else ''}"
+
+

@@ -1,0 +1,304 @@
+"""ProductionEnsemble: an exported file, opened. numpy and onnxruntime, nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from glulam.errors import ArtifactError, ConfigError, FeatureError
+from glulam.metadata import Description, classes_of
+from glulam.schema import FeatureSchema
+
+__all__ = ["ProductionEnsemble", "load"]
+
+Array = npt.NDArray[Any]
+_FLOAT32 = np.dtype(np.float32)
+
+
+class ProductionEnsemble:
+    """An ``ensemble.onnx``: predict, predict_proba, votes, info.
+
+    source
+        path of a file that glulam exported, or its bytes
+    profile
+        ``latency``: one thread, best for single rows and small batches (handing work to threads
+        costs more than the work). ``throughput``: all cores, for large batches
+    invalid
+        what rows do that fail the exported guards: ``raise`` a FeatureError, or ``ignore`` (they
+        are answered like others; `validate_predictions` counts them)
+    reorder
+        take named columns in any order, and ignore further ones
+
+    Rows are what `FeatureSchema.encode` takes (float32 arrays are fastest), or a single row as a
+    1-d array or a mapping of values. Safe to use from many threads at once.
+
+    Raises ArtifactError for a file that is missing, damaged, not glulam's, or of a newer format.
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | bytes,
+        *,
+        profile: Literal["latency", "throughput"] = "latency",
+        invalid: Literal["raise", "ignore"] = "raise",
+        reorder: bool = False,
+    ) -> None:
+        if invalid not in ("raise", "ignore"):
+            raise ConfigError(f"invalid: expected 'raise' or 'ignore', got {invalid!r}")
+        label = "<bytes>" if isinstance(source, bytes) else str(source)
+        self._session = _open(source, label, _session_options(profile))
+        self._description = Description.from_metadata(
+            self._session.get_modelmeta().custom_metadata_map, label
+        )
+        self._classes = classes_of(self._description.ensemble)
+        _check_agreement(self._session, self._description, len(self._classes), label)
+        self._reorder = reorder
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._checks = invalid == "raise" and "valid" in self._outputs
+        self._run = self._session.run
+        self._width = len(self.schema)
+        # Encoded categories and raw ones are both numbers: only a numeric schema needs no encoding.
+        self._as_is = all(feature.kind == "numeric" for feature in self.schema.features)
+        self._wanted = {
+            name: [name, "valid"] if self._checks else [name] for name in self._outputs if name != "valid"
+        }
+
+    @property
+    def schema(self) -> FeatureSchema:
+        """The features that the file takes."""
+        return self._description.schema
+
+    @property
+    def classes(self) -> Array:
+        """Class labels [n_classes], in the order of probabilities; empty for regression."""
+        return self._classes.copy()
+
+    def predict(self, rows: Any) -> Array:
+        """Return the label of each row [n_rows]; for regression the value."""
+        answer = self._ask("label" if len(self._classes) else "value", rows)
+        return answer.astype(np.str_) if answer.dtype == object else answer
+
+    def predict_proba(self, rows: Any) -> Array:
+        """Return the probability of each class [n_rows, n_classes].
+
+        Raises FeatureError for rows that do not fit the schema or fail the guards.
+        """
+        return self._ask("probabilities", rows)
+
+    def votes(self, rows: Any) -> Array:
+        """Return each member's vote [n_rows, n_members, n_classes] (n_classes is 1 for regression)."""
+        return self._ask("votes", rows)
+
+    def _ask(self, output: str, rows: Any) -> Array:
+        """Run the graph for one output; this is the hot path, so nothing is done twice."""
+        if not (
+            type(rows) is np.ndarray
+            and rows.dtype == _FLOAT32
+            and rows.ndim == 2
+            and rows.shape[1] == self._width
+            and self._as_is
+            and len(rows)
+        ):
+            rows = self._encode(rows)
+        wanted = self._wanted.get(output)
+        if wanted is None:
+            raise ArtifactError(
+                f"this file has no output {output!r}; it was exported with outputs {self._outputs}"
+                + ("" if len(self._classes) else "; a regression ensemble has 'value' and 'votes'")
+            )
+        answer = self._run(wanted, {"features": rows})
+        if self._checks and not answer[1].all():
+            self._refuse(rows, answer[1])
+        return answer[0]  # type: ignore[no-any-return]
+
+    def _encode(self, rows: Any) -> npt.NDArray[np.float32]:
+        """Turn a table or a single row into the float32 matrix that the graph takes."""
+        if isinstance(rows, Mapping):
+            if rows and all(np.ndim(value) == 0 for value in rows.values()):
+                rows = {name: _one(value) for name, value in rows.items()}
+        elif isinstance(rows, np.ndarray) and rows.ndim == 1:
+            rows = rows.reshape(1, -1)
+        return self.schema.encode(rows, reorder=self._reorder, owner=self._description.ensemble["type"])
+
+    def _refuse(self, rows: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> None:
+        """Raise FeatureError for the first row that failed the guards."""
+        row = int(np.flatnonzero(~valid)[0])
+        values = rows[row]
+        odd = ~np.isfinite(values) & ~(np.isnan(values) & self.schema.allows_missing)
+        names = self.schema.names
+        where = ""
+        if odd.any():
+            column = int(np.flatnonzero(odd)[0])
+            where = f"column {names[column]!r} is {values[column]}"
+        for validator in self._description.ensemble["validators"]:
+            low, high = (validator["state"].get(side) for side in ("low", "high"))
+            if where or low is None or high is None:
+                continue
+            for column, (least, most) in enumerate(zip(low, high, strict=True)):
+                if (least is not None and values[column] < least) or (most is not None and values[column] > most):
+                    where = f"column {names[column]!r} is {values[column]}, expected {least} to {most}"
+                    break
+        guards = self._description.ensemble["guards"]
+        raise FeatureError(
+            f"row {row}: {where or 'the row'} fails the file's checks ({', '.join(guards)}); "
+            f"{np.count_nonzero(~valid)} of {len(valid)} rows fail; correct them, or open the file with "
+            "invalid='ignore' to answer them anyway"
+        )
+
+    def info(self) -> dict[str, Any]:
+        """Return what the file says of itself, as plain values.
+
+        type, task, glulam (version that wrote it), format, classes, feature_names, members (name,
+        plugin, weight, versions), weights, voting, decision, guards, outputs, precision, parity
+        (the proof's report), training (rows, sha256, fitted).
+        """
+        ensemble = self._description.ensemble
+        return {
+            **ensemble,
+            "version": ensemble["glulam"],
+            "classes": ensemble["classes"]["labels"],
+            "feature_names": self.schema.names,
+            "weights": {member["name"]: member["weight"] for member in ensemble["members"]},
+            "parity": self._description.parity,
+            "training": self._description.training,
+        }
+
+    def validate_predictions(self, rows: Any) -> dict[str, Any]:
+        """Return a summary of the answers to some rows, as plain values; invalid rows are counted.
+
+        n_samples, invalid_rows, first_invalid_rows (at most ten indices), prediction_range; for
+        classifiers also probability_range (of the largest probability), class_share (label to
+        share, the abstain label included) and mean_confidence. Rows that fail the guards are left
+        out of all but the counts.
+        """
+        encoded = self._encode(rows)
+        answers = dict(zip(self._outputs, self._run(self._outputs, {"features": encoded}), strict=True))
+        valid = answers.get("valid", np.ones(len(encoded), dtype=bool))
+        summary: dict[str, Any] = {
+            "n_samples": len(encoded),
+            "invalid_rows": int(np.count_nonzero(~valid)),
+            "first_invalid_rows": np.flatnonzero(~valid)[:10].tolist(),
+        }
+        for needed in ("label", "probabilities") if len(self._classes) else ("value",):
+            if needed not in answers:
+                raise ArtifactError(f"this file has no output {needed!r}; it was exported with {self._outputs}")
+        if not len(self._classes):
+            values = answers["value"][valid].astype(np.float64)
+            summary["prediction_range"] = [values.min().item(), values.max().item()] if len(values) else None
+            return summary
+        labels, confidence = answers["label"][valid], answers["probabilities"][valid].max(axis=1, initial=0.0)
+        found, counts = np.unique(labels, return_counts=True)
+        share = dict(zip(found.tolist(), (counts / max(1, len(labels))).tolist(), strict=True))
+        some = len(labels) > 0
+        return summary | {
+            "prediction_range": [found[0].item() if hasattr(found[0], "item") else found[0],
+                                 found[-1].item() if hasattr(found[-1], "item") else found[-1]] if some else None,
+            "probability_range": [float(confidence.min()), float(confidence.max())] if some else None,
+            "class_share": {label: share.pop(label, 0.0) for label in self._classes.tolist()} | share,
+            "mean_confidence": float(confidence.mean()) if some else None,
+        }  # fmt: skip
+
+    def warmup(self, runs: int = 10) -> None:
+        """Answer some rows of zeros, so that the first real one finds memory and code in place."""
+        rows = np.zeros((1, self._width), dtype=np.float32)
+        for _ in range(runs):
+            self._run(self._outputs, {"features": rows})
+
+    def __repr__(self) -> str:
+        """Return type, members and vote."""
+        ensemble = self._description.ensemble
+        members = ", ".join(f"{member['name']}={member['weight']:g}" for member in ensemble["members"])
+        return f"<ProductionEnsemble {ensemble['type']} {ensemble['voting']}({members}), {self._width} features>"
+
+
+def _one(value: Any) -> Array:
+    """Return a single value as a column of one row."""
+    if isinstance(value, np.ndarray):
+        return value.reshape(1)
+    column = np.empty(1, dtype=object)
+    column[0] = value
+    return column
+
+
+def load(source: str | os.PathLike[str] | bytes, **options: Any) -> ProductionEnsemble:
+    """Open an exported file; see `ProductionEnsemble` for the options."""
+    return ProductionEnsemble(source, **options)
+
+
+def _session_options(profile: str) -> Any:
+    """Return onnxruntime's options for a profile."""
+    if profile not in ("latency", "throughput"):
+        raise ConfigError(f"profile: expected 'latency' or 'throughput', got {profile!r}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1 if profile == "latency" else 0
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    # A spinning thread pool burns a core between requests.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return options
+
+
+def _open(source: str | os.PathLike[str] | bytes, label: str, options: Any) -> Any:
+    """Return an onnxruntime session, or raise ArtifactError for what is no loadable model."""
+    if not isinstance(source, bytes):
+        path = Path(source)
+        if path.is_dir():
+            raise ArtifactError(
+                f"{label} is a directory; expected an exported .onnx file (a saved ensemble is opened with "
+                "EnsembleClassifier.load or EnsembleRegressor.load)"
+            )
+        if not path.is_file():
+            raise ArtifactError(f"{label}: no such file; export an ensemble to it first")
+        try:
+            size = path.stat().st_size
+            with path.open("rb"):
+                pass
+        except OSError as error:
+            raise ArtifactError(f"{label}: cannot be read: {error.strerror}") from error
+    else:
+        size = len(source)
+    if not size:
+        raise ArtifactError(f"{label}: the file is empty; export again")
+    try:
+        return onnxruntime.InferenceSession(
+            source if isinstance(source, bytes) else str(source), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        raise ArtifactError(
+            f"{label}: not an ONNX model that onnxruntime {onnxruntime.__version__} can load (truncated, damaged, "
+            f"another format, or it needs a newer onnxruntime): {str(error).splitlines()[0]}"
+        ) from error
+
+
+def _check_agreement(session: Any, description: Description, n_classes: int, label: str) -> None:
+    """Raise ArtifactError where metadata and graph tell different stories."""
+    inputs = [(entry.name, entry.type, entry.shape[1:]) for entry in session.get_inputs()]
+    outputs = {entry.name: entry.shape[1:] for entry in session.get_outputs()}
+    ensemble = description.ensemble
+    try:
+        width = n_classes or 1
+        shapes = {"label": [], "value": [], "valid": [], "probabilities": [width],
+                  "votes": [len(ensemble["members"]), width]}  # fmt: skip
+        problems = []
+        if inputs != [("features", "tensor(float)", [len(description.schema)])]:
+            problems.append(f"{len(description.schema)} float32 features, the graph takes {inputs}")
+        expected = {name: shapes.get(name) for name in ensemble["outputs"]}
+        if outputs != expected:
+            problems.append(f"outputs {expected}, the graph has {outputs}")
+        for key in ("type", "task", "voting", "decision", "guards", "glulam", "precision"):
+            ensemble[key]
+        for member in ensemble["members"]:
+            float(member["weight"]), str(member["name"])
+        for validator in ensemble["validators"]:
+            validator["state"].get("low")
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ArtifactError(f"{label}: damaged metadata: {type(error).__name__}: {error}; export again") from error
+    if problems:
+        raise ArtifactError(f"{label}: metadata and graph disagree: the metadata says {'; '.join(problems)}; export again")

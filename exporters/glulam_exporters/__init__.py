@@ -1,0 +1,1 @@
+"""glulam's own exporters: library-free programs in, files out."""

@@ -1,0 +1,1 @@
+"""glulam's own plugins. They register through the same entry points as anyone's."""

@@ -1,0 +1,1 @@
+"""Feature generators, and the checks of the raw tables that they read."""
