@@ -46,6 +46,8 @@ def as_table(table: Any, owner: str = "glulam") -> Table:
         return _from_polars(table, owner)
     if library == "pyarrow" and hasattr(table, "column_names"):
         return _from_pyarrow(table, owner)
+    if hasattr(table, "toarray") and hasattr(table, "nnz"):
+        raise FeatureTypeError(f"{owner}: Sparse data was passed, but dense data is required; use .toarray()")
     if isinstance(table, Mapping):
         return _from_mapping(table, owner)
     return _from_array(table, owner)
@@ -161,8 +163,6 @@ def _array_of_list(values: list[Any]) -> Array:
 
 
 def _from_array(table: Any, owner: str) -> Table:
-    if hasattr(table, "toarray") and hasattr(table, "nnz"):
-        raise FeatureTypeError(f"{owner}: Sparse data was passed, but dense data is required; use .toarray()")
     if isinstance(table, (str, bytes)) or table is None:
         raise FeatureTypeError(f"{owner}: expected a table of features, got {type(table).__name__}")
     try:

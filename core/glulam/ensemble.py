@@ -252,7 +252,8 @@ class _Ensemble(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         return np.array([f"{prefix}_{name}{i}" for name in self.members_ for i in range(count)], dtype=object)
 
     def _scores(self, X: Any) -> npt.NDArray[np.float64]:
-        return np.asarray(self.voting_.combine(self.votes(X), self.weights_))
+        votes = self.votes(X)
+        return np.asarray(self.voting_.combine(votes, self.weights_))
 
     def feature_importance(self) -> dict[str, npt.NDArray[np.float64]]:
         """Return importances float64 [n_features] by member name, and of the whole as ``ensemble``.

@@ -35,8 +35,14 @@ def float32_at_or_below(threshold: npt.ArrayLike) -> Float32:
 
 
 def float32_below(threshold: npt.ArrayLike) -> Float32:
-    """Return the float32 just below each float32 threshold: ``x < t`` is ``x <= float32_below(t)``."""
-    return np.nextafter(np.asarray(threshold, dtype=np.float32), np.float32(-np.inf)).astype(np.float32)
+    """Return the float32 just below each float32 threshold: ``x < t`` is ``x <= float32_below(t)``.
+
+    Raises ValueError for a threshold of -infinity, which nothing is below.
+    """
+    narrow = np.asarray(threshold, dtype=np.float32)
+    if np.isneginf(narrow).any():
+        raise ValueError("x < -infinity cannot be written as x <= a float32")
+    return np.nextafter(narrow, np.float32(-np.inf)).astype(np.float32)
 
 
 _INNER, _UNREACHED = -1, -2

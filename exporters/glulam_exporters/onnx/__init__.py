@@ -150,7 +150,7 @@ def _emit_member(
     identity, nothing = np.eye(width), np.zeros(width)
     if not isinstance(member.body, Forest):
         return graph.fragment(member.body, features, name), identity, nothing, 1.0
-    raw = emit_forest(member.body, graph, features, name, np.dtype(member.arithmetic))
+    raw = emit_forest(member.body, graph, features, name)
     divisor = member.body.divisor
     if member.link == "identity":
         return raw, identity, nothing, divisor

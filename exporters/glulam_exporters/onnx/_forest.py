@@ -15,25 +15,25 @@ from glulam_exporters.onnx._graph import Graph
 _LEQ, _SUM, _NO_TRANSFORM = 0, 1, 0
 
 
-def emit_forest(forest: Forest, graph: Graph, features: str, name: str, arithmetic: np.dtype[Any]) -> str:
+def emit_forest(forest: Forest, graph: Graph, features: str, name: str) -> str:
     """Emit a forest; return the name of its undivided sums [n, n_outputs].
 
     A TreeEnsemble leaf adds to one target. A forest whose leaves hold several columns is written
     once a column, each without the subtrees that make no difference to it.
     """
     if forest.leaf_width == 1:
-        return _emit(forest, graph, features, name, arithmetic)
+        return _emit(forest, graph, features, name)
     parts = [
-        _emit(forest.column(index), graph, features, f"{name}.{index}", arithmetic)
+        _emit(forest.column(index), graph, features, f"{name}.{index}")
         for index in range(forest.leaf_width)
     ]
     return graph.add("Concat", parts, f"{name}.sums", axis=1)
 
 
-def _emit(forest: Forest, graph: Graph, features: str, name: str, arithmetic: np.dtype[Any]) -> str:
+def _emit(forest: Forest, graph: Graph, features: str, name: str) -> str:
     """Emit one TreeEnsemble node for leaves of one column."""
     target = forest.tree_output[forest.leaf_trees()]
-    weight = _with_base(forest, target, arithmetic)
+    weight = _with_base(forest)
     left, right, roots = forest.left, forest.right, forest.roots.copy()
     feature, threshold, nan_left = forest.feature, forest.threshold, forest.nan_left
     # A sum that no tree adds to is a tree of one leaf, its base.
@@ -74,13 +74,11 @@ def _emit(forest: Forest, graph: Graph, features: str, name: str, arithmetic: np
     return graph.add_node(node, name)
 
 
-def _with_base(
-    forest: Forest, target: npt.NDArray[np.int32], arithmetic: np.dtype[Any]
-) -> npt.NDArray[np.float64]:
+def _with_base(forest: Forest) -> npt.NDArray[np.float64]:
     """Return leaf values with each base added to the first tree of its output.
 
     That is one node fewer than an Add, and the library's own order: it starts from the base and
-    adds tree after tree, so the first sum is rounded in its own arithmetic.
+    adds tree after tree. Rounded to float32, the sum of two float32 numbers is theirs in float32.
     """
     value = forest.leaf_value[:, 0].copy()
     trees = forest.leaf_trees()
@@ -88,7 +86,7 @@ def _with_base(
         first = np.flatnonzero(forest.tree_output == output)[:1]
         if base and first.size:
             here = trees == first[0]
-            value[here] = value[here].astype(arithmetic) + arithmetic.type(base)
+            value[here] += base
     return value
 
 

@@ -7,6 +7,7 @@ where the node's missing type is NaN, and counts as 0 where it is None.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -58,7 +59,12 @@ class LightGBM(ModelPlugin):
             raise ConfigError(
                 "lightgbm: early_stopping_rounds needs rows to stop on; give fit(X, y, eval_set=(X_valid, y_valid))"
             )
-        return model.fit(X, y, sample_weight=sample_weight, eval_set=[eval_set] if stops and eval_set else None)
+        if not stops or eval_set is None:
+            return model.fit(X, y, sample_weight=sample_weight)
+        # LightGBM 4.7 deprecates eval_set for a pair of arguments.
+        if "eval_X" in inspect.signature(model.fit).parameters:
+            return model.fit(X, y, sample_weight=sample_weight, eval_X=eval_set[0], eval_y=eval_set[1])
+        return model.fit(X, y, sample_weight=sample_weight, eval_set=[eval_set])
 
     def votes(self, model: Any, X: npt.NDArray[np.float32], task: Task) -> npt.NDArray[np.float64]:
         """Return LightGBM's own probabilities or values."""

@@ -182,6 +182,8 @@ def _base(text: str, link: Link, outputs: int) -> npt.NDArray[np.float64]:
 def _lower_tree(tree: Mapping[str, Any], output: int) -> Tree:
     """Lower one tree of the JSON; ``split_conditions`` holds thresholds and leaf values alike."""
     conditions = np.array(tree["split_conditions"], dtype=np.float32)
+    if not np.isfinite(conditions).all():
+        raise UnsupportedModelError("xgboost: a threshold or leaf is infinite; train on finite values")
     return Tree.from_nodes(
         left=tree["left_children"],
         right=tree["right_children"],

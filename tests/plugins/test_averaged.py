@@ -1,0 +1,70 @@
+"""Random forests and extra trees: class fractions, ties, stored trees, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import skops.io
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.tree import DecisionTreeClassifier
+
+from glulam.errors import ArtifactError, UnsupportedModelError
+from glulam.interpreter import member_vote
+from glulam.schema import FeatureSchema
+from glulam_plugins.models.extra_trees import ExtraTrees
+from glulam_plugins.models.random_forest import RandomForest
+
+PLUGINS = [RandomForest(), ExtraTrees()]
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=["random_forest", "extra_trees"])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_weights_and_imbalance_are_exact(plugin, task, binary):
+    """Leaves of weighted classes and of means are lowered as they are."""
+    X, y = binary
+    y = y + (X[:, 0] > 1) * (y > 0) if task == "multiclass" else y
+    model = plugin.make(task, {"n_estimators": 5, "max_depth": 6}, None)
+    plugin.fit(model, X, y, np.random.default_rng(0).uniform(0.1, 3, len(y)))
+    member = plugin.lower(model, FeatureSchema.learn(X))
+    np.testing.assert_allclose(member_vote(member, X), plugin.votes(model, X, task), atol=1e-13)
+    np.testing.assert_array_equal(member.body.leaves(X), plugin.leaves(model, X))
+
+
+def test_a_stored_forest_whose_nodes_point_outside_is_refused(binary):
+    """scikit-learn would follow such a node into foreign memory; it is found before."""
+    X, y = binary
+    plugin = RandomForest()
+    model = plugin.make("binary", {"n_estimators": 2, "max_depth": 3}, None).fit(X, y)
+    assert plugin.restore(plugin.dump(model)).n_estimators == 2
+    for change in (lambda t: t.children_left.__setitem__(0, 10**6), lambda t: t.feature.__setitem__(0, 10**6),
+                   lambda t: t.children_right.__setitem__(0, 0)):  # fmt: skip
+        broken = plugin.restore(plugin.dump(model))
+        change(broken.estimators_[1].tree_)
+        with pytest.raises(ArtifactError, match="tree 1: damaged: node numbers point outside the tree"):
+            plugin.restore(skops.io.dumps(broken))
+
+
+def test_another_estimator_is_no_forest(binary):
+    """A stored estimator of another kind is refused."""
+    X, y = binary
+    data = skops.io.dumps(DecisionTreeClassifier(max_depth=2).fit(X, y))
+    with pytest.raises(ArtifactError, match="expected a saved random_forest, got DecisionTreeClassifier"):
+        RandomForest().restore(data)
+
+
+def test_several_outputs_are_refused_by_name(binary):
+    """A forest of two targets is refused."""
+    X, y = binary
+    model = RandomForestRegressor(2, max_depth=2).fit(X, np.column_stack([y, 1 - y]))
+    with pytest.raises(UnsupportedModelError, match="random_forest: 2 outputs are not supported yet"):
+        RandomForest().lower(model, FeatureSchema.learn(X))
+
+
+def test_a_subclass_is_not_accepted():
+    """A subclass may predict by other rules, so it is nobody's."""
+
+    class Odd(RandomForestClassifier):
+        """A forest that might override anything."""
+
+    assert not RandomForest().accepts(Odd())
+    assert RandomForest().accepts(RandomForestClassifier())
