@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from glulam.errors import ArtifactError, ArtifactExistsError
 
@@ -40,11 +40,9 @@ def atomic_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
         raise ArtifactError(f"{path} is a directory; give the name of a file")
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
-        ) as out:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as out:
             temporary = Path(out.name)
-            yield out.file if hasattr(out, "file") else out
+            yield cast(BinaryIO, out)
             out.flush()
             os.fsync(out.fileno())
         # Temporary files are private; the result gets what any new file here gets.

@@ -30,9 +30,7 @@ def fit_members(
 
     Threads suffice: the libraries release the interpreter lock while they train.
     """
-    tasks = (
-        delayed(_fit_one)(index, member, X, y, sample_weight, eval_set) for index, member in enumerate(members)
-    )
+    tasks = (delayed(_fit_one)(index, member, X, y, sample_weight, eval_set) for index, member in enumerate(members))
     fitted: list[Any] = [None] * len(members)
     with _bar([member.name for member in members], progress) as advance:
         for index, estimator in Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator_unordered")(tasks):

@@ -26,7 +26,7 @@ def thresholds(forests: Sequence[Forest], feature: int) -> Float32:
     """Return the distinct finite thresholds of a feature, sorted."""
     found = [forest.threshold[forest.feature == feature] for forest in forests]
     values = np.unique(np.concatenate([*found, np.empty(0, dtype=np.float32)]))
-    return values[np.isfinite(values)]
+    return np.asarray(values[np.isfinite(values)])
 
 
 def families(
@@ -45,7 +45,10 @@ def families(
     yield "joint thresholds", _joint_rows(by_feature, training, random, rows // 10)
     yield "missing", _missing_rows(training, random, rows // 10)
     yield "extreme", _placed(training, random, np.tile(_EXTREMES, (len(schema), 1)))
-    yield "infinite", _placed(training, random, np.tile(np.float32([np.inf, -np.inf]), (len(schema), 1)))
+    yield (
+        "infinite",
+        _placed(training, random, np.tile(np.array([np.inf, -np.inf], dtype=np.float32), (len(schema), 1))),
+    )
     categorical = [index for index, feature in enumerate(schema.features) if feature.kind == "categorical"]
     if categorical:
         yield "categories", _category_rows(schema, training, random, categorical)
@@ -92,9 +95,7 @@ def _threshold_rows(
     return np.concatenate(parts) if parts else training[:1]
 
 
-def _joint_rows(
-    by_feature: Sequence[Float32], training: Float32, random: np.random.Generator, count: int
-) -> Float32:
+def _joint_rows(by_feature: Sequence[Float32], training: Float32, random: np.random.Generator, count: int) -> Float32:
     """Return rows with most features on or beside thresholds at once."""
     rows = _start(training, random, count)
     for feature, values in enumerate(by_feature):

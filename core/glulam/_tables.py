@@ -42,7 +42,7 @@ def as_table(table: Any, owner: str = "glulam") -> Table:
     library = type(table).__module__.partition(".")[0]
     if library == "pandas" and hasattr(table, "iloc") and hasattr(table, "columns"):
         return _from_pandas(table, owner)
-    if library == "polars" and hasattr(table, "get_columns"):
+    if library == "polars" and (hasattr(table, "get_columns") or hasattr(table, "collect")):
         return _from_polars(table, owner)
     if library == "pyarrow" and hasattr(table, "column_names"):
         return _from_pyarrow(table, owner)
@@ -99,7 +99,7 @@ def _from_pandas(table: Any, owner: str) -> Table:
 
 
 def _from_polars(table: Any, owner: str) -> Table:
-    if not hasattr(table, "height"):
+    if hasattr(table, "collect"):
         raise FeatureTypeError(f"{owner}: a polars LazyFrame has no rows yet; call .collect() first")
     names = _checked(list(table.columns), table.height, table.width, owner)
 
@@ -143,9 +143,7 @@ def _from_mapping(table: Mapping[Any, Any], owner: str) -> Table:
     for name, values in table.items():
         array = np.asarray(values) if not isinstance(values, list) else _array_of_list(values)
         if array.ndim != 1:
-            raise FeatureError(
-                f"{owner}: column {name!r}: expected one value a row (1-d), got shape {array.shape}"
-            )
+            raise FeatureError(f"{owner}: column {name!r}: expected one value a row (1-d), got shape {array.shape}")
         columns[name] = array
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:

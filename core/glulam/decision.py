@@ -71,9 +71,7 @@ class Decision:
         }.get("i" if kind == "u" else kind, False)
         if not fits:
             hint = "encode y as integers" if kind == "b" else "give a label of the classes' own type"
-            raise ConfigError(
-                f"abstain_label: {abstain_label!r} does not fit classes of type {classes.dtype}; {hint}"
-            )
+            raise ConfigError(f"abstain_label: {abstain_label!r} does not fit classes of type {classes.dtype}; {hint}")
         if abstain_label in classes.tolist():
             raise ConfigError(f"abstain_label: {abstain_label!r} is one of the classes; choose another")
         return cls(float(threshold), float(min_confidence), abstain_label)
@@ -100,4 +98,4 @@ class Decision:
             index = (scores[:, 1] > self.threshold).astype(np.int64)
         if self.min_confidence is not None:
             index[scores.max(axis=1) < self.min_confidence] = scores.shape[1]
-        return index
+        return np.asarray(index)

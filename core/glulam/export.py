@@ -22,14 +22,14 @@ from glulam.proof import ParityReport, prove
 from glulam.runtime import ProductionEnsemble, _session_options
 
 if TYPE_CHECKING:
-    from glulam.ensemble import _Ensemble
+    from glulam._base import Ensemble
 
 __all__ = ["Run", "export", "lower_members", "verify"]
 
 Float32 = npt.NDArray[np.float32]
 
 
-def lower_members(ensemble: _Ensemble) -> tuple[LoweredMember, ...]:
+def lower_members(ensemble: Ensemble) -> tuple[LoweredMember, ...]:
     """Lower every member, or raise UnsupportedModelError that names it."""
     lowered = []
     for (name, model), plugin in zip(ensemble.members_.items(), ensemble.plugins_, strict=True):
@@ -68,7 +68,7 @@ class Run:
 
 
 def export(
-    ensemble: _Ensemble,
+    ensemble: Ensemble,
     path: Path,
     *,
     exporter: str,
@@ -101,7 +101,7 @@ def export(
     return report
 
 
-def verify(ensemble: _Ensemble, path: Path, *, proof_rows: int = 20_000) -> ParityReport:
+def verify(ensemble: Ensemble, path: Path, *, proof_rows: int = 20_000) -> ParityReport:
     """Prove an exported file again, against the trained ensemble it came from.
 
     The file must have all outputs. Raises ArtifactError if it is none of glulam's, ConfigError if
@@ -129,7 +129,7 @@ def verify(ensemble: _Ensemble, path: Path, *, proof_rows: int = 20_000) -> Pari
 
 
 def _proven(
-    ensemble: _Ensemble,
+    ensemble: Ensemble,
     program: EnsembleProgram,
     writer: Exporter,
     precision: str,
@@ -158,7 +158,7 @@ def _proven(
     return data, report
 
 
-def _describe(ensemble: _Ensemble, program: EnsembleProgram, report: ParityReport, data: bytes) -> Description:
+def _describe(ensemble: Ensemble, program: EnsembleProgram, report: ParityReport, data: bytes) -> Description:
     """Return what the file says of itself."""
     outputs = [output.name for output in onnxruntime.InferenceSession(
         data, _session_options("latency"), providers=["CPUExecutionProvider"]).get_outputs()]  # fmt: skip
@@ -189,4 +189,3 @@ def _describe(ensemble: _Ensemble, program: EnsembleProgram, report: ParityRepor
         parity=report.to_dict(),
         training=ensemble.training_,
     )
-

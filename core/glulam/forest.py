@@ -35,7 +35,7 @@ def float32_at_or_below(threshold: npt.ArrayLike) -> Float32:
 
 
 def float32_below(threshold: npt.ArrayLike) -> Float32:
-    """Return the float32 just below each float32 threshold: ``x < t`` is ``x <= float32_below(t)``.
+    """Return the float32 just below each threshold, for which ``x <= it`` means ``x < threshold``.
 
     Raises ValueError for a threshold of -infinity, which nothing is below.
     """
@@ -49,7 +49,7 @@ _INNER, _UNREACHED = -1, -2
 
 
 def leaf_ranks(left: npt.ArrayLike, right: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Number the leaves of one tree's full node table from 0, in the table's order.
+    """Return numbers for the leaves of one tree's full node table, from 0 in the table's order.
 
     A negative ``left`` marks a leaf; the root is node 0. Inner nodes get -1, nodes that nothing
     points to (pruned ones) -2. Returns int64 [n_nodes].
@@ -199,7 +199,7 @@ class Forest:
             tree_output=np.asarray(outputs, dtype=np.int32),
             base=np.asarray(base, dtype=np.float64),
             divisor=float(divisor),
-            **tables,  # type: ignore[arg-type]  # each array was given its dtype above
+            **tables,
         )
 
     def __post_init__(self) -> None:
@@ -207,10 +207,8 @@ class Forest:
         nodes, leaves = self.feature.size, len(self.leaf_value)
         for name in ("threshold", "left", "right", "nan_left"):
             if len(getattr(self, name)) != nodes:
-                raise ValueError(
-                    f"Forest.{name}: expected {nodes} entries, one a node, got {len(getattr(self, name))}"
-                )
-        if nodes and not (0 <= self.feature.min() and self.feature.max() < self.n_features):
+                raise ValueError(f"Forest.{name}: expected {nodes} entries, one a node, got {len(getattr(self, name))}")
+        if nodes and not (self.feature.min() >= 0 and self.feature.max() < self.n_features):
             raise ValueError(f"Forest.feature: expected columns 0..{self.n_features - 1}")
         if np.isnan(self.threshold).any():
             raise ValueError("Forest.threshold: NaN is no threshold")

@@ -110,9 +110,7 @@ def _resolve_one(entry: Any, task: Task, schema: FeatureSchema, prefit: bool) ->
     if isinstance(entry, str):
         entry = (entry, {})
     if not (isinstance(entry, (tuple, list)) and len(entry) == 2 and isinstance(entry[0], str) and entry[0]):
-        raise ConfigError(
-            f"members: expected a plugin name, (name, params) or (name, estimator), got {entry!r}"
-        )
+        raise ConfigError(f"members: expected a plugin name, (name, params) or (name, estimator), got {entry!r}")
     name, what = entry
     if "__" in name:
         raise ConfigError(f"members: {name!r}: names must not contain '__', which separates parameters")
@@ -124,26 +122,24 @@ def _resolve_one(entry: Any, task: Task, schema: FeatureSchema, prefit: bool) ->
             estimator = plugin.make(task, what, schema)
         except TypeError as error:
             raise ConfigError(f"member {name!r}: {error}") from error
-        _check_known_params(name, estimator, what)
+        _check_known_params(name, plugin.make(task, {}, schema), what)
         return Member(name, plugin, estimator)
     if isinstance(what, type) or not hasattr(what, "predict"):
-        raise ConfigError(
-            f"member {name!r}: expected an estimator instance with fit and predict, got {what!r}"
-        )
+        raise ConfigError(f"member {name!r}: expected an estimator instance with fit and predict, got {what!r}")
     if not prefit:
         _check_task(name, what, task)
     return Member(name, plugins.model_of(what) or AnyEstimator(), what if prefit else clone(what))
 
 
-def _check_known_params(name: str, estimator: Any, params: Mapping[str, Any]) -> None:
-    """Refuse a misspelt parameter; LightGBM and XGBoost would take it as one of their own aliases.
+def _check_known_params(name: str, default: Any, params: Mapping[str, Any]) -> None:
+    """Refuse a misspelt parameter, which LightGBM and XGBoost would ignore.
 
-    Only a near miss of a declared parameter is refused, since their aliases are many.
+    They also take aliases that they do not list, so only a near miss of a listed one is refused.
     """
-    declared = list(type(estimator)._get_param_names()) if hasattr(type(estimator), "_get_param_names") else []
+    listed = list(default.get_params()) if hasattr(default, "get_params") else []
     for key in params:
-        near = difflib.get_close_matches(key, declared, n=1, cutoff=0.85)
-        if declared and key not in declared and near:
+        near = difflib.get_close_matches(key, listed, n=1, cutoff=0.85)
+        if near and key not in listed:
             raise ConfigError(f"member {name!r}: unknown parameter {key!r}; did you mean {near[0]!r}?")
 
 
@@ -178,9 +174,7 @@ def checked_weights(weights: Any, names: Sequence[str]) -> npt.NDArray[np.float6
     except (TypeError, ValueError) as error:
         raise ConfigError(f"weights: expected numbers, got {weights!r}") from error
     if values.shape != (len(names),):
-        raise ConfigError(
-            f"weights: expected {len(names)} numbers, one for each of {list(names)}, got {weights!r}"
-        )
+        raise ConfigError(f"weights: expected {len(names)} numbers, one for each of {list(names)}, got {weights!r}")
     if not np.isfinite(values).all() or (values < 0).any():
         raise ConfigError(f"weights: expected finite numbers of at least 0, got {values.tolist()}")
     if not values.any():

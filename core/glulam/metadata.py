@@ -60,7 +60,9 @@ class Description:
             )
         lacking = [key for key in _KEYS if key not in entries]
         if lacking or version != str(FORMAT):
-            raise ArtifactError(f"{path}: damaged metadata: format {version!r}, missing entries {lacking}; export again")
+            raise ArtifactError(
+                f"{path}: damaged metadata: format {version!r}, missing entries {lacking}; export again"
+            )
         try:
             schema = FeatureSchema.from_json(entries["glulam.schema"])
             ensemble, parity, training = (json.loads(entries[key]) for key in _KEYS[2:])

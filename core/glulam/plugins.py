@@ -42,6 +42,7 @@ _HOOKS: dict[str, tuple[str, type]] = {
     "exporter": ("glulam_exporter", Exporter),
 }
 _GROUP = "glulam"
+_DISTRIBUTION_OF = {"sklearn": "scikit-learn", "talib": "TA-Lib"}  # where the import name differs
 _registered: dict[tuple[str, str], type] = {}
 
 
@@ -102,8 +103,10 @@ def register(plugin: ModuleType | object) -> None:
 
 
 def unregister(plugin: ModuleType | object) -> None:
-    """Take back `register`."""
+    """Take back `register`. Raises PluginError for a plugin that is not registered."""
     label = getattr(plugin, "__name__", type(plugin).__name__)
+    if not _manager().is_registered(plugin):
+        raise PluginError(f"plugin {label}: expected one that is registered; glulam.register was not called with it")
     for key in _classes_of(plugin, label):
         _registered.pop(key, None)
     _manager().unregister(plugin)
@@ -112,27 +115,35 @@ def unregister(plugin: ModuleType | object) -> None:
 def _classes_of(plugin: object, label: str) -> dict[tuple[str, str], type]:
     """Let pluggy check a plugin's hooks against the specs, and return the classes they give."""
     manager = _manager()
-    if not manager.is_registered(plugin):
-        try:
+    try:
+        if not manager.is_registered(plugin):
             manager.register(plugin)
             manager.check_pending()
-        except (pluggy.PluginValidationError, ValueError) as error:
-            if manager.is_registered(plugin):
-                manager.unregister(plugin)
-            raise PluginError(f"plugin {label}: {error}") from error
+        return _called(plugin, label)
+    except (PluginError, pluggy.PluginValidationError, ValueError) as error:
+        if manager.is_registered(plugin):
+            manager.unregister(plugin)
+        if isinstance(error, PluginError):
+            raise
+        raise PluginError(f"plugin {label}: {error}") from error
+
+
+def _called(plugin: object, label: str) -> dict[tuple[str, str], type]:
+    """Call a plugin's hooks; return the classes by kind and name, or raise PluginError."""
     found: dict[tuple[str, str], type] = {}
     for kind, (hook, interface) in _HOOKS.items():
-        for implementation in getattr(manager.hook, hook).get_hookimpls():
+        for implementation in getattr(_manager().hook, hook).get_hookimpls():
             if implementation.plugin is not plugin:
                 continue
-            made = implementation.function()
+            try:
+                made: Any = implementation.function()
+            except Exception as error:  # whatever another author's hook does, the plugin is named
+                raise PluginError(f"plugin {label}, hook {hook}: {type(error).__name__}: {error}") from error
             problem = _contract_problem(made, interface)
             if problem:
-                manager.unregister(plugin)
                 raise PluginError(f"plugin {label}, hook {hook}: {problem}")
             found[kind, made.name] = made
     if not found:
-        manager.unregister(plugin)
         raise PluginError(
             f"plugin {label}: no hook implementation found; decorate one of {[h for h, _ in _HOOKS.values()]} "
             "with glulam.hookspecs.hookimpl"
@@ -144,10 +155,11 @@ def _contract_problem(made: object, interface: type) -> str:
     """Say what is wrong with what a hook returned, or nothing."""
     if not (inspect.isclass(made) and issubclass(made, interface)):
         return f"expected a subclass of {interface.__name__}, got {made!r}"
-    if not isinstance(getattr(made, "name", None), str):
-        return f"class {made.__qualname__} has no name; set the class attribute 'name'"
+    name = getattr(made, "name", None)
+    if not isinstance(name, str) or not name:
+        return f"class {made.__qualname__} has no name; set the class attribute 'name' to a string"
     if inspect.isabstract(made):
-        return f"class {made.__qualname__} lacks {sorted(made.__abstractmethods__)}"
+        return f"class {made.__qualname__} lacks {sorted(getattr(made, '__abstractmethods__', ()))}"
     return ""
 
 
@@ -174,8 +186,9 @@ def _load(kind: Kind, name: str) -> type:
     entry = entries[0]
     try:
         module = entry.load()
-    except ImportError as error:
-        raise PluginError(f"{kind} {name!r} is not available: {error}; {_install_advice(entry, error)}") from error
+    except Exception as error:  # a library that is there may still fail to load, by an OSError for example
+        what = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise PluginError(f"{kind} {name!r} is not available: {what}; {_install_advice(entry, error)}") from error
     found = _classes_of(module, _owner(entry))
     if (kind, name) not in found:
         offered = [f"{k}.{n}" for k, n in found]
@@ -185,16 +198,24 @@ def _load(kind: Kind, name: str) -> type:
     return found[kind, name]
 
 
-def _install_advice(entry: EntryPoint, error: ImportError) -> str:
+def _install_advice(entry: EntryPoint, error: Exception) -> str:
     """Return the command that installs what a plugin lacks.
 
     A distribution that has an extra of the plugin's name means it for just that.
     """
+    if not isinstance(error, ImportError):
+        return f"check the installation of {_owner(entry)} and of its library"
     name = entry.name.partition(".")[2]
     if entry.dist is not None and name in (entry.dist.metadata.get_all("Provides-Extra") or []):
         return f"install it with: pip install '{entry.dist.name}[{name}]'"
     missing = (error.name or "").partition(".")[0]
-    return f"install it with: pip install {missing}" if missing else "check the installation of its library"
+    if not missing:
+        return "check the installation of its library"
+    if entry.dist is not None and missing == entry.module.partition(".")[0]:
+        return f"install it again with: pip install --force-reinstall {entry.dist.name}"
+    # A module that is there but lacks a name is too old.
+    upgrade = "" if isinstance(error, ModuleNotFoundError) else "-U "
+    return f"install it with: pip install {upgrade}{_DISTRIBUTION_OF.get(missing, missing)}"
 
 
 def available(kind: Kind | None = None) -> list[PluginInfo]:

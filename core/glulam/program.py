@@ -83,9 +83,7 @@ class LoweredMember:
             "complement": n_classes - 1,
         }[self.link]
         if self.body.n_outputs != wanted:
-            raise ValueError(
-                f"link {self.link!r} with {n_classes} classes does not fit {self.body.n_outputs} sums"
-            )
+            raise ValueError(f"link {self.link!r} with {n_classes} classes does not fit {self.body.n_outputs} sums")
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,9 +95,7 @@ class ParityReport:
                 f"{result.family:<18}{result.rows:>8,}{result.largest_difference:>22.2e}{result.ties:>6}{note}"
             )
         lines.append(f"{'all':<18}{self.rows:>8,}{self.largest_difference:>22.2e}{self.ties:>6}")
-        lines.append(
-            f"label differences: {self.label_differences} ({self.precision}, tolerance {self.tolerance:g})"
-        )
+        lines.append(f"label differences: {self.label_differences} ({self.precision}, tolerance {self.tolerance:g})")
         return "\n".join(lines)
 
 
@@ -236,5 +234,3 @@ def _check_vote(
 def _describe(program: EnsembleProgram, row: Float32, most: int = 16) -> str:
     shown = {name: float(value) for name, value in zip(program.schema.names[:most], row[:most], strict=True)}
     return f"{shown}{' ...' if len(row) > most else ''}"
-
-

@@ -53,9 +53,7 @@ class ProductionEnsemble:
             raise ConfigError(f"invalid: expected 'raise' or 'ignore', got {invalid!r}")
         label = "<bytes>" if isinstance(source, bytes) else str(source)
         self._session = _open(source, label, _session_options(profile))
-        self._description = Description.from_metadata(
-            self._session.get_modelmeta().custom_metadata_map, label
-        )
+        self._description = Description.from_metadata(self._session.get_modelmeta().custom_metadata_map, label)
         self._classes = classes_of(self._description.ensemble)
         _check_agreement(self._session, self._description, len(self._classes), label)
         self._reorder = reorder
@@ -65,9 +63,7 @@ class ProductionEnsemble:
         self._width = len(self.schema)
         # Encoded categories and raw ones are both numbers: only a numeric schema needs no encoding.
         self._as_is = all(feature.kind == "numeric" for feature in self.schema.features)
-        self._wanted = {
-            name: [name, "valid"] if self._checks else [name] for name in self._outputs if name != "valid"
-        }
+        self._wanted = {name: [name, "valid"] if self._checks else [name] for name in self._outputs if name != "valid"}
 
     @property
     def schema(self) -> FeatureSchema:
@@ -304,4 +300,6 @@ def _check_agreement(session: Any, description: Description, n_classes: int, lab
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ArtifactError(f"{label}: damaged metadata: {type(error).__name__}: {error}; export again") from error
     if problems:
-        raise ArtifactError(f"{label}: metadata and graph disagree: the metadata says {'; '.join(problems)}; export again")
+        raise ArtifactError(
+            f"{label}: metadata and graph disagree: the metadata says {'; '.join(problems)}; export again"
+        )

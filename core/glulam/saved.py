@@ -30,7 +30,7 @@ from glulam.metadata import classes_of, json_classes
 from glulam.schema import FeatureSchema
 
 if TYPE_CHECKING:
-    from glulam.ensemble import _Ensemble
+    from glulam._base import Ensemble
 
 __all__ = ["SAVED_FORMAT", "load", "save"]
 
@@ -38,7 +38,7 @@ SAVED_FORMAT = 1
 _MANIFEST, _SUM = "manifest.json", "manifest.json.sha256"
 
 
-def save(ensemble: _Ensemble, path: Path, *, overwrite: bool) -> None:
+def save(ensemble: Ensemble, path: Path, *, overwrite: bool) -> None:
     """Write a fitted ensemble to the directory ``path``, all of it or nothing."""
     from sklearn.utils.validation import check_is_fitted
 
@@ -69,7 +69,7 @@ def save(ensemble: _Ensemble, path: Path, *, overwrite: bool) -> None:
         _write(directory / _SUM, digest.encode())
 
 
-def load(cls: type[_Ensemble], path: Path) -> Any:
+def load(cls: type[Ensemble], path: Path) -> Any:
     """Open what `save` wrote. Raises ArtifactError for damage, or an ensemble of another class."""
     if not path.is_dir():
         raise ArtifactError(
@@ -95,7 +95,7 @@ def load(cls: type[_Ensemble], path: Path) -> Any:
         raise ArtifactError(f"{path}: cannot be restored: {type(error).__name__}: {error}") from error
 
 
-def _restore(cls: type[_Ensemble], path: Path, manifest: dict[str, Any]) -> Any:
+def _restore(cls: type[Ensemble], path: Path, manifest: dict[str, Any]) -> Any:
     """Build the ensemble that a verified manifest describes."""
     members, found = {}, []
     for entry in manifest["members"]:
@@ -131,7 +131,7 @@ def _restore(cls: type[_Ensemble], path: Path, manifest: dict[str, Any]) -> Any:
     return ensemble
 
 
-def _settings(ensemble: _Ensemble) -> list[str]:
+def _settings(ensemble: Ensemble) -> list[str]:
     """Return the names of parameters that are kept as they are."""
     kept = ["reorder", "threshold", "min_confidence", "abstain_label"]
     return [key for key in kept if key in ensemble.get_params(deep=False)]
@@ -157,7 +157,9 @@ def _read(directory: Path, name: str, digest: str | None) -> bytes:
     """Read a file of the directory itself, and check its sum."""
     path = directory / name
     if Path(name).name != name or path.is_symlink():
-        raise ArtifactError(f"{directory}: {name!r} points outside the directory; this is no ensemble that save() wrote")
+        raise ArtifactError(
+            f"{directory}: {name!r} points outside the directory; this is no ensemble that save() wrote"
+        )
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -121,7 +121,7 @@ class FeatureSchema:
         features that have some here; ``unseen="missing"`` allows them in every categorical one.
         Text in any other column is a `FeatureTypeError`.
         """
-        source = as_table(table)
+        source = as_table(table, "FeatureSchema")
         names = source.names or [f"x{index}" for index in range(source.n_columns)]
         unknown = [name for name in categorical if name not in names]
         if unknown:
@@ -246,7 +246,7 @@ def _encode_column(feature: Feature, source: Table, index: int, owner: str) -> F
         if odd.size:
             row = int(odd[0])
             raise FeatureError(
-                f"{owner}: column {feature.name!r}, row {row}: expected true or false, got {values[row]!r}"
+                f"{owner}: column {feature.name!r}, row {row}: expected true or false, got {values.tolist()[row]!r}"
             )
     return _narrow(numbers.reshape(-1, 1), [feature.name], owner)[:, 0]
 
@@ -277,7 +277,7 @@ def _encode_categories(feature: Feature, values: npt.NDArray[Any], owner: str) -
 def _is_missing(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Tell which values are NaN, None or NA, bool [n_rows]."""
     if values.dtype.kind == "f":
-        return np.isnan(values)
+        return np.asarray(np.isnan(values))
     if values.dtype == object:
         # NaN is the one value unequal to itself; pandas' NA answers neither yes nor no.
         return np.array([v is None or type(v).__name__ in {"NAType", "NaTType"} or v != v for v in values], dtype=bool)
@@ -293,7 +293,7 @@ def _to_float64(values: npt.NDArray[Any], name: str, owner: str) -> npt.NDArray[
         raise FeatureTypeError(f"{owner}: Complex data not supported: column {name!r} is {values.dtype}")
     if kind != "O":
         what = "text" if kind in "US" else str(values.dtype)
-        first = repr(values[0]) if len(values) else ""
+        first = repr(values[0].item()) if len(values) else ""
         raise FeatureTypeError(
             f"{owner}: column {name!r}: expected numbers, got {what} {first}; "
             "cast it, or declare it categorical in FeatureSchema"
@@ -331,7 +331,7 @@ def _narrow(matrix: npt.NDArray[Any], names: Sequence[str], owner: str) -> Float
         if lost.any():
             row, column = (int(i[0]) for i in np.nonzero(lost))
             raise FeatureError(
-                f"{owner}: column {names[column]!r}, row {row}: {matrix[row, column]!r} is beyond float32's range "
+                f"{owner}: column {names[column]!r}, row {row}: {matrix[row, column].item()!r} is beyond float32's range "
                 f"(about 3.4e38); scale the feature (a value too large for dtype('float32'))"
             )
     return narrow
@@ -373,5 +373,3 @@ def _name_mismatch(names: list[str], got: list[str], reorder: bool) -> str:
     if not lacking and not reorder:
         lines += ["Select and order the columns, or ask for it with reorder=True."]
     return "\n".join(lines) + "\n"
-
-

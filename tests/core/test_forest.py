@@ -23,7 +23,7 @@ def two_leaves(threshold: float = 0.5, nan_left: bool = True, **more: object) ->
 
 @given(threshold=float64s, x=float32s)
 def test_float64_threshold_decides_alike_in_float32(threshold, x):
-    """x <= t in float64 is x <= float32_at_or_below(t) for every float32 x."""
+    """X <= t in float64 is x <= float32_at_or_below(t) for every float32 x."""
     assert (np.float32(x) <= float32_at_or_below(threshold)) == (np.float64(np.float32(x)) <= threshold)
 
 
@@ -39,7 +39,7 @@ def test_float64_threshold_decides_alike_next_to_it(threshold, offset):
 
 @given(threshold=st.floats(width=32, allow_nan=False).filter(lambda t: t > -np.inf), x=float32s)
 def test_less_than_is_at_most_the_float_below(threshold, x):
-    """x < t is x <= float32_below(t) for every float32."""
+    """X < t is x <= float32_below(t) for every float32."""
     assert (np.float32(x) <= float32_below(threshold)) == (np.float32(x) < np.float32(threshold))
 
 

@@ -27,9 +27,7 @@ FORESTS = EnsembleClassifier(
 REGRESSOR = EnsembleRegressor(
     [("tree", DecisionTreeRegressor(max_depth=3, random_state=0)), ("linear", Ridge())], validators=VALIDATORS
 )
-FOREST_REGRESSOR = EnsembleRegressor(
-    [("forest", RandomForestRegressor(5, random_state=0))], validators=VALIDATORS
-)
+FOREST_REGRESSOR = EnsembleRegressor([("forest", RandomForestRegressor(5, random_state=0))], validators=VALIDATORS)
 
 
 TREES = EnsembleClassifier(

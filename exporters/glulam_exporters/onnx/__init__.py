@@ -66,9 +66,7 @@ class OnnxExporter(Exporter):
         Raises ConfigError for options that are unknown or do not go together.
         """
         if unknown:
-            raise ConfigError(
-                f"onnx: unknown options {sorted(unknown)}; known are outputs, guards, precision, opset"
-            )
+            raise ConfigError(f"onnx: unknown options {sorted(unknown)}; known are outputs, guards, precision, opset")
         if precision not in ("float32", "float64"):
             raise ConfigError(f"onnx: precision: expected 'float32' or 'float64', got {precision!r}")
         newest = onnx.defs.onnx_opset_version()
@@ -91,7 +89,7 @@ class OnnxExporter(Exporter):
                 made["label"] = _emit_label(program, graph, scores)
         if "valid" in wanted:
             made["valid"] = _emit_guards(program, graph, features)
-        return _model(program, graph, {name: made[name] for name in wanted}).SerializeToString()
+        return bytes(_model(program, graph, {name: made[name] for name in wanted}).SerializeToString())
 
     def attach(self, data: bytes, metadata: Mapping[str, str]) -> bytes:
         """Return the model with metadata_props added.
@@ -102,7 +100,7 @@ class OnnxExporter(Exporter):
         for key, value in metadata.items():
             entry = extra.metadata_props.add()
             entry.key, entry.value = key, value
-        return data + extra.SerializeToString()
+        return data + bytes(extra.SerializeToString())
 
 
 def _checked_outputs(program: EnsembleProgram, outputs: Sequence[str] | None, guards: bool) -> list[str]:
@@ -213,7 +211,7 @@ def _model(program: EnsembleProgram, graph: Graph, outputs: Mapping[str, str]) -
     label_type = (
         TensorProto.STRING if labels.dtype.kind == "U" else helper.np_dtype_to_tensor_dtype(_label_dtype(labels))
     )
-    types = {
+    types: dict[str, tuple[int, list[str | int | None]]] = {
         "label": (label_type, ["n"]),
         "probabilities": (float_type, ["n", width]),
         "value": (float_type, ["n"]),

@@ -23,10 +23,7 @@ def emit_forest(forest: Forest, graph: Graph, features: str, name: str) -> str:
     """
     if forest.leaf_width == 1:
         return _emit(forest, graph, features, name)
-    parts = [
-        _emit(forest.column(index), graph, features, f"{name}.{index}")
-        for index in range(forest.leaf_width)
-    ]
+    parts = [_emit(forest.column(index), graph, features, f"{name}.{index}") for index in range(forest.leaf_width)]
     return graph.add("Concat", parts, f"{name}.sums", axis=1)
 
 

@@ -13,6 +13,7 @@ from onnx import helper, inliner, numpy_helper
 from glulam.errors import PluginError
 from glulam.program import OnnxFragment
 
+_PUBLIC = ("features", "label", "probabilities", "value", "votes", "valid")  # names of the file's contract
 _FRAGMENTS = "glulam.fragment"  # domain of fragments until they are inlined; no file has it
 
 
@@ -25,7 +26,7 @@ class Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
         self._functions: list[onnx.FunctionProto] = []
-        self._names: set[str] = {"features"}
+        self._names: set[str] = set(_PUBLIC)
 
     def name(self, wanted: str) -> str:
         """Return ``wanted``, or with a number if it is taken."""
@@ -119,14 +120,10 @@ class Graph:
     def _rename_outputs(nodes: Sequence[onnx.NodeProto], names: Mapping[str, str]) -> None:
         """Give the graph's outputs their public names, where they are made and where they are read."""
         public = {value: name for name, value in names.items()}
-        taken = set(names) - set(names.values())
         for node in nodes:
             for field in (node.input, node.output):
                 for index, value in enumerate(field):
-                    if value in public:
-                        field[index] = public[value]
-                    elif value in taken:
-                        field[index] = f"{value}.inner"
+                    field[index] = public.get(value, value)
 
 
 def _keep_what_outputs_need(graph: onnx.GraphProto) -> None:

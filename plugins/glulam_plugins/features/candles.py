@@ -90,10 +90,7 @@ class CandleReport:
     def __str__(self) -> str:
         """Return a line on the whole and a line a finding."""
         step = "no step" if self.step_seconds is None else f"every {timedelta(seconds=self.step_seconds)}"
-        head = (
-            f"candles {self.start} to {self.end}, {step}: "
-            f"{self.rows} rows, {self.kept} kept, {self.dropped} dropped"
-        )
+        head = f"candles {self.start} to {self.end}, {step}: {self.rows} rows, {self.kept} kept, {self.dropped} dropped"
         lines = [f"  {finding.severity:5s} {finding}" for finding in self.findings]
         return "\n".join([head, *(lines or ["  nothing to report"])])
 

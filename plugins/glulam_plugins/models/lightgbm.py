@@ -90,7 +90,8 @@ class LightGBM(ModelPlugin):
         _, trees = _parse(_booster(model).model_to_string())
         counts = [int(tree["num_leaves"]) for tree in trees]
         first = np.cumsum([0, *counts[:-1]])
-        return np.asarray(_booster(model).predict(X, pred_leaf=True), dtype=np.int64).reshape(len(X), -1) + first
+        leaves = np.asarray(_booster(model).predict(X, pred_leaf=True), dtype=np.int64)
+        return np.asarray(leaves.reshape(len(X), -1) + first)
 
     def importance(self, model: Any) -> npt.NDArray[np.float64]:
         """Return the total gain of each feature's splits."""

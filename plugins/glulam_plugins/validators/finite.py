@@ -59,7 +59,7 @@ class Finite(FeatureValidator):
         }
         if not allowed.any():
             del constants["allowed"]
-        return Guard("finite", OnnxFragment(text, lambda X: ~_bad(X, allowed).any(axis=1), constants))
+        return Guard("finite", OnnxFragment(text, lambda X: np.asarray(~_bad(X, allowed).any(axis=1)), constants))
 
 
 def _bad(X: npt.NDArray[np.float32], allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

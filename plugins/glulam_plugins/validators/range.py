@@ -71,7 +71,9 @@ class Range(FeatureValidator):
             "low": low, "high": high, "ones": np.ones(len(schema), dtype=np.float32),
             "nothing": np.zeros((), dtype=np.float32),
         }  # fmt: skip
-        return Guard("range", OnnxFragment(text, lambda X: ~((X < low) | (X > high)).any(axis=1), constants))
+        return Guard(
+            "range", OnnxFragment(text, lambda X: np.asarray(~((X < low) | (X > high)).any(axis=1)), constants)
+        )
 
     def state(self) -> dict[str, Any]:
         """Return margin and limits."""

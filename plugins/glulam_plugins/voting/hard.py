@@ -18,9 +18,7 @@ class Hard(VotingStrategy):
     name = "hard"
     tasks = ("binary", "multiclass")
 
-    def combine(
-        self, votes: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.float64]:
+    def combine(self, votes: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return each class's share of the weights."""
         ballots = np.eye(votes.shape[2])[votes.argmax(axis=2)]
         return np.asarray((ballots * weights[:, None]).sum(axis=1) / weights.sum())

@@ -18,9 +18,7 @@ class LogPool(VotingStrategy):
     name = "log_pool"
     tasks = ("binary", "multiclass")
 
-    def combine(
-        self, votes: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.float64]:
+    def combine(self, votes: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the pooled probabilities."""
         logs = np.average(np.log(np.maximum(votes, FLOOR)), axis=1, weights=weights)
         pooled = np.exp(logs - logs.max(axis=1, keepdims=True))

@@ -14,9 +14,7 @@ class Soft(VotingStrategy):
 
     name = "soft"
 
-    def combine(
-        self, votes: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.float64]:
+    def combine(self, votes: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the weighted mean over members."""
         return np.asarray(np.average(votes, axis=1, weights=weights))
 
