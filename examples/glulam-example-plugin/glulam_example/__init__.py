@@ -1,0 +1,1 @@
+"""A model and a voting strategy for glulam; each is one file."""

@@ -1,0 +1,46 @@
+"""The contract of each plugin, as glulam has it for everybody's; then what is this plugin's own."""
+
+import numpy as np
+import pytest
+from glulam_example.linear import Linear
+from glulam_example.median import Median
+
+from glulam.errors import UnsupportedModelError
+from glulam.schema import FeatureSchema
+from glulam.testing import check_model_plugin, check_voting_strategy
+
+
+def test_linear_keeps_the_contract() -> None:
+    """The linear member does all that a member must."""
+    check_model_plugin(Linear)
+
+
+def test_median_keeps_the_contract() -> None:
+    """The median vote does all that a vote must."""
+    check_voting_strategy(Median)
+
+
+@pytest.mark.parametrize(
+    ("values", "weights", "median"),
+    [
+        ([0.1, 0.2, 0.9], [1, 1, 1], 0.2),
+        ([0.1, 0.2, 0.9], [1, 1, 3], 0.9),
+        ([0.2, 0.4], [1, 1], 0.3),
+        ([0.2, 0.4], [2, 1], 0.2),
+        ([0.1, 0.2, 0.6], [0.1, 0.2, 0.3], 0.4),
+        ([0.1, 0.5, 0.9], [1, 0, 1], 0.5),
+        ([0.9, 0.1, 0.1, 0.1], [3, 1, 1, 1], 0.5),
+    ],
+)
+def test_median_of_known_values(values: list[float], weights: list[float], median: float) -> None:
+    """The weighted median is the one worked out by hand, ties and zero weights among them."""
+    votes = np.array(values).reshape(1, -1, 1)
+    assert Median().combine(votes, np.array(weights, dtype=float))[0, 0] == pytest.approx(median)
+
+
+def test_unbounded_inputs_are_refused() -> None:
+    """A pipeline that does not hold features to their range is refused by name."""
+    X, y = np.arange(20, dtype=np.float32).reshape(10, 2), np.arange(10) % 2
+    model = Linear().fit(Linear().make("binary", {"range__clip": False}, None), X, y)
+    with pytest.raises(UnsupportedModelError, match=r"linear: range__clip=False.*use range__clip=True"):
+        Linear().lower(model, FeatureSchema.learn(X))
