@@ -21,12 +21,18 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     ArtifactExistsError if it is there and ``overwrite`` is not; ArtifactError if its directory is
     missing or may not be written.
     """
-    if path.exists() and not overwrite:
+    parent = path.parent
+    try:
+        exists, has_parent = path.exists(), parent.is_dir()
+    except OSError as error:
+        raise ArtifactError(
+            f"{path}: cannot be reached: {error.strerror}; choose another or change permissions"
+        ) from error
+    if exists and not overwrite:
         raise ArtifactExistsError(
             f"{path} exists; choose another name, or overwrite it with overwrite=True (--force on the command line)"
         )
-    parent = path.parent
-    if not parent.is_dir():
+    if not has_parent:
         raise ArtifactError(f"{path}: the directory {parent} does not exist; create it first")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise ArtifactError(f"{path}: the directory {parent} is not writable; choose another or change its permissions")

@@ -109,11 +109,10 @@ def _joint_rows(by_feature: Sequence[Float32], training: Float32, random: np.ran
 def _missing_rows(training: Float32, random: np.random.Generator, count: int) -> Float32:
     """Return rows with NaN in one feature, in several, in all."""
     rows = _start(training, random, max(count, 3 * training.shape[1]))
-    one_each = np.arange(len(rows)) % training.shape[1]
-    alone = np.arange(len(rows)) < len(rows) // 3
-    rows[alone, one_each[alone]] = np.nan
     several = random.random(rows.shape) < random.random((len(rows), 1))
-    rows[several & ~alone[:, None]] = np.nan
+    several[: len(rows) // 3] = False
+    rows[several] = np.nan
+    rows[np.arange(len(rows)), np.arange(len(rows)) % training.shape[1]] = np.nan
     rows[-1] = np.nan
     return rows
 

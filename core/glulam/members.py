@@ -120,7 +120,7 @@ def _resolve_one(entry: Any, task: Task, schema: FeatureSchema, prefit: bool) ->
         plugin = plugins.model(name)
         try:
             estimator = plugin.make(task, what, schema)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:  # how scikit-learn and the libraries refuse a parameter
             raise ConfigError(f"member {name!r}: {error}") from error
         _check_known_params(name, plugin.make(task, {}, schema), what)
         return Member(name, plugin, estimator)

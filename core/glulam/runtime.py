@@ -135,14 +135,11 @@ class ProductionEnsemble:
         if odd.any():
             column = int(np.flatnonzero(odd)[0])
             where = f"column {names[column]!r} is {values[column]}"
-        for validator in self._description.ensemble["validators"]:
-            low, high = (validator["state"].get(side) for side in ("low", "high"))
-            if where or low is None or high is None:
-                continue
-            for column, (least, most) in enumerate(zip(low, high, strict=True)):
-                if (least is not None and values[column] < least) or (most is not None and values[column] > most):
-                    where = f"column {names[column]!r} is {values[column]}, expected {least} to {most}"
-                    break
+        limits = [each["state"] for each in self._description.ensemble["validators"] if each["name"] == "range"]
+        for state in () if where else limits:
+            for column, (low, high) in enumerate(zip(state["low"], state["high"], strict=True)):
+                if (low is not None and values[column] < low) or (high is not None and values[column] > high):
+                    where = where or f"column {names[column]!r} is {values[column]}, expected {low} to {high}"
         guards = self._description.ensemble["guards"]
         raise FeatureError(
             f"row {row}: {where or 'the row'} fails the file's checks ({', '.join(guards)}); "

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from glulam.errors import ConfigError
+from glulam.errors import ConfigError, PluginError
 from glulam.forest import Forest
 from glulam.hookspecs import Exporter, hookimpl
 from glulam.program import EnsembleProgram, LoweredMember
@@ -224,7 +224,12 @@ def _model(program: EnsembleProgram, graph: Graph, outputs: Mapping[str, str]) -
         outputs,
         IR_VERSION,
     )
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise PluginError(
+            f"the graph is no valid ONNX model; look at the fragments {graph.fragments}: {' '.join(str(error).split())}"
+        ) from error
     return model
 
 

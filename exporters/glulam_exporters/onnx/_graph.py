@@ -26,6 +26,7 @@ class Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
         self._functions: list[onnx.FunctionProto] = []
+        self.fragments: list[str] = []
         self._names: set[str] = set(_PUBLIC)
 
     def name(self, wanted: str) -> str:
@@ -83,6 +84,7 @@ class Graph:
                 f"fragment {name!r}: expected inputs {expected} and one output, got inputs {list(function.input)} and "
                 f"outputs {list(function.output)}; name every constant, and nothing else, after the first input"
             )
+        self.fragments.append(name)
         function.name = f"f{len(self._functions)}"
         self._functions.append(function)
         constants = [
