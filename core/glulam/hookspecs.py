@@ -185,6 +185,14 @@ class FeatureGenerator(ABC):
     warm_up: ClassVar[int]
     """Rows at the start that have no complete features and are dropped."""
 
+    def check(self, table: Any, *, drop: bool = False) -> tuple[Any, Any]:
+        """Return the raw table, and a report of what was found in it (with ``to_dict`` and ``str``).
+
+        Rows that cannot be are a `glulam.errors.FeatureError`; with ``drop`` they are left out and
+        counted. By default nothing is checked and the report is None.
+        """
+        return table, None
+
     @abstractmethod
     def generate(self, table: Any) -> tuple[Float64, npt.NDArray[np.int64]]:
         """Return the features [n, n_columns] and the index of the raw row each belongs to."""

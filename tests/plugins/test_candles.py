@@ -87,9 +87,7 @@ def test_the_real_spike(bitcoin):
     np.testing.assert_array_equal(columns["row"], np.delete(np.arange(90), rows))
 
 
-@pytest.mark.parametrize(
-    ("column", "factor"), [("high", 16), ("low", 1 / 16), ("high", 3.2), ("low", 1 / 3.2)]
-)
+@pytest.mark.parametrize(("column", "factor"), [("high", 16), ("low", 1 / 16), ("high", 3.2), ("low", 1 / 3.2)])
 def test_a_wick_is_a_spike(bitcoin, column, factor):
     """A high or a low far away is a spike, though open and close are right."""
     bitcoin.loc[40, column] *= factor

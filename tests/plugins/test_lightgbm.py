@@ -31,14 +31,18 @@ def agree(model, rows, task):
 def test_three_rows_give_a_literal_stump():
     """A model of three rows becomes the tree that a reader would draw."""
     X = np.float32([[1], [2], [3]])
-    model = fit(X, [0.0, 0.0, 9.0], lightgbm.LGBMRegressor, n_estimators=1, learning_rate=1.0, num_leaves=2, min_data_in_bin=1)
+    model = fit(
+        X, [0.0, 0.0, 9.0], lightgbm.LGBMRegressor, n_estimators=1, learning_rate=1.0, num_leaves=2, min_data_in_bin=1
+    )
     forest = PLUGIN.lower(model, FeatureSchema.learn(X)).body
     assert (forest.feature.tolist(), forest.left.tolist(), forest.right.tolist()) == ([0], [-1], [-2])
     assert forest.threshold[0] == np.float32(2.5)
     np.testing.assert_allclose(forest.leaf_value.ravel(), [0.0, 9.0], atol=1e-6)
 
 
-@pytest.mark.parametrize("threshold", [0.0, 1e-35, -1e-35, 1e-36, -1e-36, 1e-300, -1e-300, float(TINY), -float(TINY), 1.0])
+@pytest.mark.parametrize(
+    "threshold", [0.0, 1e-35, -1e-35, 1e-36, -1e-36, 1e-300, -1e-300, float(TINY), -float(TINY), 1.0]
+)
 def test_thresholds_around_zero_decide_as_lightgbm_reads_the_values(threshold):
     """Values of at most 1e-35 in size count as 0, on whichever side of the threshold they are."""
     below, above = np.nextafter(TINY, np.float32(0)), np.nextafter(TINY, np.float32(1))
@@ -83,7 +87,9 @@ def test_early_stopping_without_rows_to_stop_on_is_an_error(binary):
     """The error names eval_set."""
     X, y = binary
     model = PLUGIN.make("binary", {"early_stopping_rounds": 3}, None)
-    with pytest.raises(ConfigError, match=r"lightgbm: early_stopping_rounds needs rows to stop on; give fit\(X, y, eval_set"):
+    with pytest.raises(
+        ConfigError, match=r"lightgbm: early_stopping_rounds needs rows to stop on; give fit\(X, y, eval_set"
+    ):
         PLUGIN.fit(model, X, y)
 
 
@@ -105,13 +111,17 @@ def test_trees_that_found_no_split_are_single_leaves():
     ("made", "params", "message"),
     [
         ("LGBMRegressor", {"linear_tree": True}, "lightgbm: linear_tree=True is not supported yet"),
-        ("LGBMClassifier", {"boosting_type": "rf", "bagging_freq": 1, "bagging_fraction": 0.5}, "boosting='rf' is not supported yet"),
+        (
+            "LGBMClassifier",
+            {"boosting_type": "rf", "bagging_freq": 1, "bagging_fraction": 0.5},
+            "boosting='rf' is not supported yet",
+        ),
         ("LGBMRegressor", {"objective": "poisson"}, "objective 'poisson' is not supported yet; supported are"),
         ("LGBMRegressor", {"reg_sqrt": True}, "regression with reg_sqrt"),
         ("LGBMClassifier", {"zero_as_missing": True}, "zero_as_missing=True .* is not supported yet"),
-        ("LGBMRegressor", {"objective": lambda y, p: (p - y, np.ones_like(y))}, "objective 'custom' is not supported yet"),
+        ("LGBMRegressor", {"objective": lambda y, p: (p - y, np.ones_like(y))}, "objective 'custom' is not supported"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_supported_is_refused_by_name(binary, made, params, message):
     """Options that would not be exact are refused with their name."""
     X, y = binary

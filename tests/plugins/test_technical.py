@@ -284,9 +284,7 @@ def test_refuses_values_that_are_not_finite(bitcoin, name, value):
     """A nan or infinity, even in the warm-up, is refused by column and row."""
     table = bitcoin.head(100).copy()
     table.loc[[17, 80], name] = value
-    message = (
-        rf"column '{name}', row 17: expected a finite number, got {value} \(2 such rows\).*check_candles"
-    )
+    message = rf"column '{name}', row 17: expected a finite number, got {value} \(2 such rows\).*check_candles"
     with pytest.raises(FeatureError, match=message):
         Technical().generate(table)
 
@@ -375,3 +373,12 @@ def test_refuses_changed_talib_settings(bitcoin, name):
             Technical().generate(bitcoin)
     finally:
         talib.set_unstable_period(name, 0)
+
+
+def test_check_is_the_candle_check(candles):
+    """The generator checks its own raw table: the shipped candles have eight gaps and no error."""
+    import pyarrow.csv
+
+    table, report = Technical().check(pyarrow.csv.read_csv(candles))
+    assert len(table["close"]) == report.kept == 13_130
+    assert [(finding.kind, finding.count) for finding in report.findings] == [("gap", 8)]

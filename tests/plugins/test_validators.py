@@ -27,9 +27,14 @@ def test_finite_takes_nan_only_where_the_schema_allows_it():
     """NaN passes in a feature that may be missing and is refused elsewhere; infinities always are."""
     check = Finite()
     check.check(ROWS, SCHEMA)
-    with pytest.raises(FeatureError, match=r"finite: column 'price', row 1: expected a finite number, got NaN .*; 1 such values in all; impute"):
+    with pytest.raises(
+        FeatureError,
+        match=r"finite: column 'price', row 1: expected a finite number, got NaN .*; 1 such values in all; impute",
+    ):
         check.check(np.float32([[1, 1], [np.nan, 1]]), SCHEMA)
-    with pytest.raises(FeatureError, match=r"finite: column 'volume', row 0: .* got inf \(infinity\); 2 such values in all; replace"):
+    with pytest.raises(
+        FeatureError, match=r"finite: column 'volume', row 0: .* got inf \(infinity\); 2 such values in all; replace"
+    ):
         check.check(np.float32([[1, np.inf], [-np.inf, 1]]), SCHEMA)
 
 
@@ -38,7 +43,10 @@ def test_range_refuses_beyond_the_margin():
     check = Range(margin=0.5)
     check.learn(ROWS, SCHEMA)
     check.check(np.float32([[0, 5], [4, 25], [2, np.nan]]), SCHEMA)
-    with pytest.raises(FeatureError, match=r"range: column 'price', row 0: expected 0.0 to 4.0 \(the training range and a margin of 0.5"):
+    with pytest.raises(
+        FeatureError,
+        match=r"range: column 'price', row 0: expected 0.0 to 4.0 \(the training range and a margin of 0.5",
+    ):
         check.check(np.float32([[4.5, 10]]), SCHEMA)
     with pytest.raises(FeatureError, match="range: column 'volume', row 1: expected 5.0 to 25.0"):
         check.check(np.float32([[1, 10], [1, 4]]), SCHEMA)
@@ -71,7 +79,9 @@ def test_minimum_samples_speaks_at_fit_only():
     check = MinimumSamples()
     check.check(ROWS, SCHEMA)
     check.check_fit(np.zeros((100, 2), np.float32), SCHEMA)
-    with pytest.raises(FeatureError, match="minimum_samples: expected at least 100 rows to fit, got 99; give more data"):
+    with pytest.raises(
+        FeatureError, match="minimum_samples: expected at least 100 rows to fit, got 99; give more data"
+    ):
         check.check_fit(np.zeros((99, 2), np.float32), SCHEMA)
 
 

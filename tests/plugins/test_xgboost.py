@@ -79,7 +79,11 @@ def test_early_stopping_without_rows_to_stop_on_is_an_error(binary):
 @pytest.mark.parametrize(
     ("made", "params", "message"),
     [
-        ("XGBRegressor", {"objective": "count:poisson"}, "objective 'count:poisson' is not supported yet; supported are"),
+        (
+            "XGBRegressor",
+            {"objective": "count:poisson"},
+            "objective 'count:poisson' is not supported yet; supported are",
+        ),
         ("XGBClassifier", {"booster": "dart"}, "booster='dart' is not supported yet; use 'gbtree'"),
         ("XGBClassifier", {"booster": "gblinear"}, "booster='gblinear' is not supported yet"),
         ("XGBClassifier", {"missing": 0.0}, r"missing=0.0 is not supported yet; train with NaN"),

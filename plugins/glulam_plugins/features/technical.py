@@ -11,6 +11,7 @@ import talib
 from glulam.errors import FeatureError
 from glulam.hookspecs import FeatureGenerator, hookimpl
 from glulam_plugins.features._candles import OHLCV, read_bars
+from glulam_plugins.features.candles import CandleReport, check_candles
 
 __all__ = ["Technical"]
 
@@ -71,6 +72,10 @@ class Technical(FeatureGenerator):
         "volume_ratio",
     )
     warm_up = 49
+
+    def check(self, table: Any, *, drop: bool = False) -> tuple[Any, CandleReport]:
+        """Return the candles in time order, each once, and what `check_candles` found in them."""
+        return check_candles(table, drop=drop)
 
     def generate(self, table: Any) -> tuple[Float64, npt.NDArray[np.int64]]:
         """Return float64 [n_rows - 49, 12] and the int64 row of the table that each belongs to.

@@ -1,0 +1,52 @@
+"""The documents' Python runs as it stands, and says the truth about files and hooks."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from glulam.hookspecs import Hooks
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/*.md")))]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if BLOCK.search((ROOT / name).read_text())])
+def test_python_of_a_document_runs(name, tmp_path):
+    """All Python blocks of a document, one after the other, run without error or warning."""
+    program = "\n".join(BLOCK.findall((ROOT / name).read_text()))
+    (tmp_path / "document.py").write_text(program)
+    shutil.copy(ROOT / "examples" / "data" / "btcusdt_4h_2018_2023.csv.gz", tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "document.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_of_a_document_lead_somewhere(name):
+    """Every relative link names a file that exists."""
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / name).read_text()):
+        assert ((ROOT / name).parent / target).exists(), target
+
+
+def test_every_hook_is_documented():
+    """The plugin guide has a section for every hook."""
+    guide = (ROOT / "docs" / "plugins.md").read_text()
+    hooks = [name for name, _ in inspect.getmembers(Hooks, inspect.isfunction)]
+    assert len(hooks) == 5
+    assert [name for name in hooks if f"`{name}`" not in guide] == []
+
+
+def test_every_public_name_has_a_docstring():
+    """Each name that the package offers says what it is."""
+    import glulam
+
+    assert [name for name in glulam.__all__ if not getattr(glulam, name).__doc__] == []
