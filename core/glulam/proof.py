@@ -124,23 +124,23 @@ def prove(
     scales = _scales(program, native, training)
     results = []
     worst = dict.fromkeys(program.names, 0.0)
-    for family, block in families(program.schema, forests, training, rows=rows, seed=seed):
+    for family, tried in families(program.schema, forests, training, rows=rows, seed=seed):
         begun = time.perf_counter()
-        got = run(block)
-        _check_guards(program, family, block, got)
-        votes, refused = _native_votes(program, native, block)
-        if any(not isinstance(program.members[program.names.index(name)].body, Forest) for name in refused):
-            # A forest answers every row, as its tables say; another kind of member need not answer
-            # rows that its own library refuses.
-            finite = np.isfinite(block).all(axis=1)
-            block, votes, got = block[finite], votes[finite], Outputs(*(part[finite] for part in got))
+        answers = run(tried)
+        _check_guards(program, family, tried, answers)
+        votes, refused = _native_votes(program, native, tried)
+        compared = _answerable(program, tried, refused)
+        block, expected = tried[compared], votes[compared]
+        got = Outputs(
+            answers.label[compared], answers.scores[compared], answers.votes[compared], answers.valid[compared]
+        )
         largest, ties = 0.0, 0
-        for index, name in enumerate(program.names if len(block) else ()):
-            difference = _check_member(program, index, family, block, votes, got.votes, scales[index], precision)
-            worst[name] = max(worst[name], difference)
-            largest = max(largest, difference)
         if len(block):
-            ties = _check_vote(program, family, block, votes, got, precision)
+            for index, name in enumerate(program.names):
+                difference = _check_member(program, index, family, block, expected, got.votes, scales[index], precision)
+                worst[name] = max(worst[name], difference)
+                largest = max(largest, difference)
+            ties = _check_vote(program, family, block, expected, got, precision)
         seconds = round(time.perf_counter() - begun, 4)
         results.append(FamilyResult(family, len(block), largest, ties, seconds, tuple(refused)))
     return ParityReport(precision, TOLERANCE[precision], tuple(results), worst)
@@ -165,6 +165,16 @@ def _native_votes(program: EnsembleProgram, native: NativeVotes, rows: Float32) 
                 votes.append(member_vote(program.members[index], rows))
             refused.append(name)
     return np.stack(votes, axis=1), refused
+
+
+def _answerable(program: EnsembleProgram, rows: Float32, refused: list[str]) -> npt.NDArray[np.bool_]:
+    """Tell which rows every member must answer, bool [n].
+
+    A forest answers all, as its tables say. Another kind of member need not answer NaN and
+    infinities that its own library refuses.
+    """
+    others = [name for name in refused if not isinstance(program.members[program.names.index(name)].body, Forest)]
+    return np.asarray(np.isfinite(rows).all(axis=1)) if others else np.ones(len(rows), dtype=bool)
 
 
 def _check_member(
@@ -234,10 +244,10 @@ def _check_vote(
     if bad.size:
         row = bad[0]
         raise ProofError(
-            f"vote ({program.voting}): the exported graph differs from the numpy rule in {bad.size} of {len(rows)} rows "
-            f"of family {family!r}; first, row {row}: expected scores {scores[row].tolist()} and {label.tolist()[row]!r}, got "
-            f"{got.scores[row].tolist()} and {got.label.tolist()[row]!r} for features {_describe(program, rows[row])}. "
-            "Nothing was written"
+            f"vote ({program.voting}): the exported graph differs from the numpy rule in {bad.size} of {len(rows)} "
+            f"rows of family {family!r}; first, row {row}: expected scores {scores[row].tolist()} and "
+            f"{label.tolist()[row]!r}, got {got.scores[row].tolist()} and {got.label.tolist()[row]!r} for features "
+            f"{_describe(program, rows[row])}. Nothing was written"
         )
     if program.task == "regression":
         return 0

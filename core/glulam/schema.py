@@ -331,8 +331,8 @@ def _narrow(matrix: npt.NDArray[Any], names: Sequence[str], owner: str) -> Float
         if lost.any():
             row, column = (int(i[0]) for i in np.nonzero(lost))
             raise FeatureError(
-                f"{owner}: column {names[column]!r}, row {row}: {matrix[row, column].item()!r} is beyond float32's range "
-                f"(about 3.4e38); scale the feature (a value too large for dtype('float32'))"
+                f"{owner}: column {names[column]!r}, row {row}: {matrix[row, column].item()!r} is beyond "
+                "float32's range (about 3.4e38); scale the feature (a value too large for dtype('float32'))"
             )
     return narrow
 

@@ -31,7 +31,10 @@ def fitted(binary):
 
 def trees(**more):
     """Return two scikit-learn members."""
-    return [("shallow", DecisionTreeClassifier(max_depth=2, random_state=0)), ("deep", DecisionTreeClassifier(random_state=1))]
+    return [
+        ("shallow", DecisionTreeClassifier(max_depth=2, random_state=0)),
+        ("deep", DecisionTreeClassifier(random_state=1)),
+    ]
 
 
 # -- members ------------------------------------------------------------------------------------
@@ -45,7 +48,14 @@ def test_defaults_are_three_members_by_soft_vote():
     assert ensemble.weights_.tolist() == [0.4, 0.4, 0.2]
     settings = {name: model.get_params() for name, model in ensemble.members_.items()}
     for name, expected in {
-        "lightgbm": {"n_estimators": 200, "learning_rate": 0.1, "max_depth": 8, "num_leaves": 31, "random_state": 42, "n_jobs": -1},
+        "lightgbm": {
+            "n_estimators": 200,
+            "learning_rate": 0.1,
+            "max_depth": 8,
+            "num_leaves": 31,
+            "random_state": 42,
+            "n_jobs": -1,
+        },
         "xgboost": {"n_estimators": 200, "learning_rate": 0.1, "max_depth": 8, "random_state": 42, "n_jobs": -1},
         "random_forest": {"n_estimators": 200, "max_depth": 12, "random_state": 42, "n_jobs": -1},
     }.items():
@@ -175,9 +185,13 @@ def test_weights_and_voting_change_without_refitting(binary):
 def test_unknown_voting_names_the_nearest():
     """A misspelt strategy is an error with the nearest name; a strategy for other tasks says so."""
     X, y = load_diabetes(return_X_y=True)
-    with pytest.raises(PluginError, match=r"unknown voting 'sft': did you mean 'soft'\? known are \['hard', 'log_pool', 'soft'"):
+    with pytest.raises(
+        PluginError, match=r"unknown voting 'sft': did you mean 'soft'\? known are \['hard', 'log_pool', 'soft'"
+    ):
         EnsembleRegressor(voting="sft").fit(X, y)
-    with pytest.raises(ConfigError, match="voting 'hard' is for binary and multiclass, not for regression; use voting='soft'"):
+    with pytest.raises(
+        ConfigError, match="voting 'hard' is for binary and multiclass, not for regression; use voting='soft'"
+    ):
         EnsembleRegressor(voting="hard").fit(X, y)
     with pytest.raises(ConfigError, match="voting: expected the name of a strategy, got 3"):
         EnsembleRegressor(voting=3).fit(X, y)
@@ -229,9 +243,9 @@ def test_decisions_that_can_not_work_are_refused(labels, settings, message):
 def test_strings_abstain_with_a_string():
     """An abstain label longer than any class is not cut."""
     X, y = load_iris(return_X_y=True)
-    ensemble = EnsembleClassifier(
-        [("random_forest", SMALL)], min_confidence=0.9, abstain_label="none of them"
-    ).fit(X, np.array(["a", "b", "c"])[y])
+    ensemble = EnsembleClassifier([("random_forest", SMALL)], min_confidence=0.9, abstain_label="none of them").fit(
+        X, np.array(["a", "b", "c"])[y]
+    )
     assert set(ensemble.predict(X)) == {"a", "b", "c", "none of them"}
 
 
@@ -252,7 +266,7 @@ def test_nested_parameters_and_clone():
 
 
 def test_votes_are_features_for_stacking(binary):
-    """transform gives the votes side by side, named, also as a DataFrame when set_output asks."""
+    """Transform gives the votes side by side, named, also as a DataFrame when set_output asks."""
     X, y = binary
     ensemble = EnsembleClassifier(MEMBERS[:2]).fit(X, y).set_output(transform="pandas")
     frame = ensemble.transform(X[:5])
@@ -414,7 +428,9 @@ def test_tables_that_will_not_do_at_predict(binary, fitted, change, error, messa
 def test_fewer_than_a_hundred_rows_are_refused(binary):
     """minimum_samples refuses by default and says how to allow it."""
     X, y = binary
-    with pytest.raises(FeatureError, match="minimum_samples: expected at least 100 rows to fit, got 99; give more data"):
+    with pytest.raises(
+        FeatureError, match="minimum_samples: expected at least 100 rows to fit, got 99; give more data"
+    ):
         EnsembleClassifier(trees()).fit(X[:99], y[:99])
     validators = ["columns", "finite", ("minimum_samples", {"rows": 50})]
     EnsembleClassifier(trees(), validators=validators).fit(X[:99], y[:99])

@@ -42,7 +42,7 @@ def test_report_tells_what_was_tried(fitted, tmp_path):
 
 
 def test_the_graph_passes_every_check_and_has_no_more_nodes_than_it_needs(fitted, tmp_path):
-    """onnx's full check passes, opsets and inputs are as promised, and the nodes are the ones drawn."""
+    """Onnx's full check passes, opsets and inputs are as promised, and the nodes are the ones drawn."""
     fitted.export(tmp_path / "e.onnx", proof_rows=1_000)
     model = onnx.load(tmp_path / "e.onnx")
     onnx.checker.check_model(model, full_check=True)
@@ -91,7 +91,9 @@ def test_auto_precision_takes_float64_when_float32_rounds_too_much(tmp_path):
     """A regression around a large mean needs float64; auto takes it, float32 alone is refused with the advice."""
     X, y = load_diabetes(return_X_y=True)
     ensemble = EnsembleRegressor([("random_forest", {"n_estimators": 300})]).fit(X, y + 1e6)
-    with pytest.raises(ProofError, match=r"member 'random_forest': .*This is rounding: export with precision='float64'"):
+    with pytest.raises(
+        ProofError, match=r"member 'random_forest': .*This is rounding: export with precision='float64'"
+    ):
         ensemble.export(tmp_path / "e.onnx", precision="float32")
     assert list(tmp_path.iterdir()) == []
     assert ensemble.export(tmp_path / "e.onnx").precision == "float64"
@@ -132,7 +134,9 @@ def test_a_voting_text_that_differs_from_its_numpy_rule_is_refused(fitted, tmp_p
         right(self, w[::-1].copy(), n).text, lambda v: self.combine(v, w), right(self, w[::-1].copy(), n).constants))  # fmt: skip
     ensemble = EnsembleClassifier(MEMBERS, weights=[3, 2, 1])
     ensemble.fit(np.random.default_rng(0).normal(size=(200, 3)), np.arange(200) % 2)
-    with pytest.raises(ProofError, match=r"vote \(soft\): the exported graph differs from the numpy rule in .* rows of family"):
+    with pytest.raises(
+        ProofError, match=r"vote \(soft\): the exported graph differs from the numpy rule in .* rows of family"
+    ):
         ensemble.export(tmp_path / "e.onnx")
     assert list(tmp_path.iterdir()) == []
 
@@ -159,14 +163,18 @@ def test_options_that_can_not_work_are_refused(fitted, tmp_path, options, messag
 def test_newer_opsets_may_be_asked_for(fitted, tmp_path, binary):
     """A newer operator set gives the same answers."""
     fitted.export(tmp_path / "e.onnx", proof_rows=1_000, opset=21)
-    np.testing.assert_allclose(load(tmp_path / "e.onnx").predict_proba(binary[0]), fitted.predict_proba(binary[0]), atol=1e-6)
+    np.testing.assert_allclose(
+        load(tmp_path / "e.onnx").predict_proba(binary[0]), fitted.predict_proba(binary[0]), atol=1e-6
+    )
 
 
 def test_targets_that_can_not_be_written_are_named(fitted, tmp_path):
     """An existing file, a missing directory and a directory in the way are errors before the work."""
     target = tmp_path / "e.onnx"
     target.write_text("mine")
-    with pytest.raises(ArtifactExistsError, match=r"e.onnx exists; choose another name, or overwrite it with overwrite=True \(--force"):
+    with pytest.raises(
+        ArtifactExistsError, match=r"e.onnx exists; choose another name, or overwrite it with overwrite=True \(--force"
+    ):
         fitted.export(target)
     assert target.read_text() == "mine"
     with pytest.raises(ArtifactError, match="the directory .*nowhere does not exist; create it first"):
@@ -235,7 +243,10 @@ def test_a_disk_that_fills_up_leaves_what_was_there(fitted, tmp_path):
     folder.mkdir()
     (folder / "e.onnx").write_text("old")
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, tmp_path / "saved", folder / "e.onnx"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", FULL_DISK, tmp_path / "saved", folder / "e.onnx"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.count("ArtifactError") == 2, done.stdout + done.stderr
     assert done.stdout.count("could not be written: File too large; nothing was left") == 2
@@ -272,7 +283,9 @@ def test_readers_see_the_old_file_or_the_new_one(fitted, tmp_path):
     """While a file is replaced over and over, whoever opens it gets a whole one."""
     target = tmp_path / "e.onnx"
     fitted.export(target, proof_rows=1_000)
-    code = "import sys, time\nfrom glulam import load\nend = time.time() + 3\nwhile time.time() < end: load(sys.argv[1])"
+    code = (
+        "import sys, time\nfrom glulam import load\nend = time.time() + 3\nwhile time.time() < end: load(sys.argv[1])"
+    )
     with subprocess.Popen([sys.executable, "-c", code, target], stderr=subprocess.PIPE, text=True) as reader:
         began = time.monotonic()
         while time.monotonic() - began < 3:
@@ -282,7 +295,7 @@ def test_readers_see_the_old_file_or_the_new_one(fitted, tmp_path):
 
 
 def test_verify_proves_a_file_again_and_finds_another(fitted, tmp_path, binary):
-    """verify passes on the file of an ensemble and refuses that of another."""
+    """Verify passes on the file of an ensemble and refuses that of another."""
     fitted.export(tmp_path / "e.onnx", proof_rows=1_000)
     assert verify(fitted, tmp_path / "e.onnx", proof_rows=1_000).label_differences == 0
     X, y = binary
@@ -290,7 +303,9 @@ def test_verify_proves_a_file_again_and_finds_another(fitted, tmp_path, binary):
     with pytest.raises(ProofError, match="does not give the library's answer"):
         verify(other, tmp_path / "e.onnx", proof_rows=1_000)
     fewer = EnsembleClassifier(MEMBERS[:2]).fit(X, y)
-    with pytest.raises(ConfigError, match=r"members: the file has \['lightgbm', 'xgboost', 'random_forest'\], the trained ensemble"):
+    with pytest.raises(
+        ConfigError, match=r"members: the file has \['lightgbm', 'xgboost', 'random_forest'\], the trained ensemble"
+    ):
         verify(fewer, tmp_path / "e.onnx", proof_rows=1_000)
 
 

@@ -62,7 +62,7 @@ MISTAKES = {
     "threshold one step down": (0, lambda f: dataclasses.replace(f, threshold=shifted(f.threshold, -1)), "threshold"),
     "NaN the other way": (0, lambda f: dataclasses.replace(f, nan_left=~f.nan_left), "missing"),
     "sides swapped": (2, lambda f: dataclasses.replace(f, left=f.right, right=f.left), "training"),
-    "base of another class": (1, lambda f: dataclasses.replace(f, base=f.base + [0.1, 0, 0]), "training"),
+    "base of another class": (1, lambda f: dataclasses.replace(f, base=f.base + np.array([0.1, 0, 0])), "training"),
     "divisor forgotten": (2, lambda f: dataclasses.replace(f, divisor=1.0), "training"),
     "one leaf a little off": (0, one_leaf_more, "training"),
     "features mixed up": (1, lambda f: dataclasses.replace(f, feature=f.feature[::-1].copy()), "training"),

@@ -87,7 +87,12 @@ def test_a_single_row_is_an_array_or_a_mapping(path, binary):
     expected = model.predict_proba(row[None])
     assert expected.shape == (1, 2)
     values = dict(zip(NAMES, row.tolist(), strict=True))
-    for one in (row, values, {k: np.float32(v) for k, v in values.items()}, {k: np.array(v) for k, v in values.items()}):
+    for one in (
+        row,
+        values,
+        {k: np.float32(v) for k, v in values.items()},
+        {k: np.array(v) for k, v in values.items()},
+    ):
         np.testing.assert_array_equal(model.predict_proba(one), expected)
     shuffled = dict(reversed(values.items()))
     with pytest.raises(FeatureError, match="must be in the same order"):
@@ -118,7 +123,9 @@ def test_rows_that_fail_the_guards_are_refused(path, binary):
     rows = binary[0][:5].copy()
     rows[3, 2] = np.nan
     rows[4, 1] = np.inf
-    with pytest.raises(FeatureError, match=r"row 3: column 'f2' is nan fails the file's checks \(finite\); 2 of 5 rows fail"):
+    with pytest.raises(
+        FeatureError, match=r"row 3: column 'f2' is nan fails the file's checks \(finite\); 2 of 5 rows fail"
+    ):
         load(path).predict(rows)
     with pytest.raises(FeatureError, match="row 0: column 'f1' is inf"):
         load(path).predict_proba(rows[4])
@@ -132,7 +139,9 @@ def test_range_guard_tells_the_limits(tmp_path, binary):
     low = float(X[:, 0].min())
     bad = X[:3].copy()
     bad[1, 0] = np.nextafter(np.float32(low), np.float32(-np.inf))
-    with pytest.raises(FeatureError, match=rf"row 1: column 'x0' is .*, expected {low}.* \(finite, range\); 1 of 3 rows"):
+    with pytest.raises(
+        FeatureError, match=rf"row 1: column 'x0' is .*, expected {low}.* \(finite, range\); 1 of 3 rows"
+    ):
         model.predict(bad)
     assert model.predict(X).shape == (1500,)
 
@@ -228,7 +237,9 @@ def test_regression_gives_values(tmp_path):
     np.testing.assert_allclose(model.predict(X), ensemble.predict(X), rtol=1e-6)
     assert model.votes(X).shape == (442, 3, 1)
     assert model.validate_predictions(X)["prediction_range"] == [model.predict(X).min(), model.predict(X).max()]
-    with pytest.raises(ArtifactError, match="no output 'probabilities'; .* a regression ensemble has 'value' and 'votes'"):
+    with pytest.raises(
+        ArtifactError, match="no output 'probabilities'; .* a regression ensemble has 'value' and 'votes'"
+    ):
         model.predict_proba(X)
 
 
@@ -292,14 +303,18 @@ def test_damaged_files_are_refused(path, tmp_path):
 def test_foreign_onnx_files_are_named(path, tmp_path):
     """An ONNX file of another program is not glulam's."""
     changed = with_metadata(path, tmp_path, **{"glulam.format": None})
-    with pytest.raises(ArtifactError, match="an ONNX file, but not one that glulam exported .* use onnxruntime.InferenceSession"):
+    with pytest.raises(
+        ArtifactError, match="an ONNX file, but not one that glulam exported .* use onnxruntime.InferenceSession"
+    ):
         load(changed)
 
 
 def test_newer_formats_are_refused_with_what_to_upgrade(path, tmp_path):
     """A newer layout is not guessed at."""
     changed = with_metadata(path, tmp_path, **{"glulam.format": "2"})
-    with pytest.raises(ArtifactError, match="written in glulam format 2; this glulam reads up to 1; upgrade it with: pip install"):
+    with pytest.raises(
+        ArtifactError, match="written in glulam format 2; this glulam reads up to 1; upgrade it with: pip install"
+    ):
         load(changed)
 
 
@@ -366,7 +381,7 @@ def test_a_schema_is_public(path):
         (np.zeros((2, 2, 28), dtype=np.float32), "Expected 2D array, got 3D array instead"),
         (np.float32(3), "Expected 2D array, got 0D array instead"),
         (np.full((1, 28), "a"), "column 'f0': expected numbers, got text 'a'"),
-        ({name: "a" for name in NAMES}, "column 'f0', row 0: expected float32, got text 'a'"),
+        (dict.fromkeys(NAMES, "a"), "column 'f0', row 0: expected float32, got text 'a'"),
         ({}, r"0 feature\(s\)"),
         (None, "expected a table of features, got NoneType"),
         (np.full((1, 28), 1e300), "is beyond float32's range"),

@@ -100,7 +100,9 @@ def test_any_changed_byte_is_an_error(saved):
 def test_a_missing_file_is_named(saved):
     """An incomplete directory says which file it lacks."""
     (saved / "member-1").unlink()
-    with pytest.raises(ArtifactError, match="member-1: cannot be read: No such file.*; the saved ensemble is incomplete"):
+    with pytest.raises(
+        ArtifactError, match="member-1: cannot be read: No such file.*; the saved ensemble is incomplete"
+    ):
         EnsembleClassifier.load(saved)
 
 
@@ -130,7 +132,9 @@ def test_paths_out_of_the_directory_are_refused(saved):
 def test_newer_and_broken_manifests_are_refused(saved):
     """A newer format says what to upgrade; a manifest without its parts says what fails."""
     resign(saved, lambda manifest: manifest.update(format=2))
-    with pytest.raises(ArtifactError, match="saved in format 2; this glulam reads up to 1; upgrade it with: pip install -U"):
+    with pytest.raises(
+        ArtifactError, match="saved in format 2; this glulam reads up to 1; upgrade it with: pip install -U"
+    ):
         EnsembleClassifier.load(saved)
     resign(saved, lambda manifest: (manifest.update(format=1), manifest.pop("schema")))
     with pytest.raises(ArtifactError, match="cannot be restored: KeyError: 'schema'"):

@@ -66,7 +66,7 @@ def test_every_kind_of_table_encodes_alike(table):
 
 @pytest.mark.parametrize("convert", [pl.from_pandas, pa.Table.from_pandas], ids=["polars", "pyarrow"])
 def test_other_libraries_teach_the_same_schema(convert):
-    """polars and pyarrow tables teach what pandas does (categories in sorted order)."""
+    """Polars and pyarrow tables teach what pandas does (categories in sorted order)."""
     learned = FeatureSchema.learn(convert(FRAME))
     kinds = [(feature.name, feature.kind, feature.missing) for feature in learned.features]
     assert kinds == [(feature.name, feature.kind, feature.missing) for feature in FeatureSchema.learn(FRAME).features]
@@ -125,7 +125,9 @@ def test_wrong_columns_say_expected_and_got(columns, message):
 def test_wrong_column_count_says_how_many():
     """An array of another width is refused in scikit-learn's words."""
     schema = FeatureSchema((Feature("a"), Feature("b")))
-    with pytest.raises(FeatureError, match=r"X has 3 features, but FeatureSchema is expecting 2 .* expected \['a', 'b'\]"):
+    with pytest.raises(
+        FeatureError, match=r"X has 3 features, but FeatureSchema is expecting 2 .* expected \['a', 'b'\]"
+    ):
         schema.encode(np.zeros((1, 3)))
 
 
@@ -136,7 +138,9 @@ def test_unseen_category_is_an_error_by_default():
     """The error names column, row, value, what is known and the way out."""
     with pytest.raises(FeatureError) as error:
         CITY.encode({"city": ["Ulm", "Rom"]})
-    assert "column 'city', row 1: category 'Rom' was not seen in training; expected one of ['Bern', 'Ulm']" in str(error.value)
+    assert "column 'city', row 1: category 'Rom' was not seen in training; expected one of ['Bern', 'Ulm']" in str(
+        error.value
+    )
     assert "unseen='missing'" in str(error.value)
 
 
