@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,6 +91,25 @@ class ProductionEnsemble:
         """Return each member's vote [n_rows, n_members, n_classes] (n_classes is 1 for regression)."""
         return self._ask("votes", rows)
 
+    def answers(self, rows: Any, outputs: Sequence[str] | None = None) -> dict[str, Array]:
+        """Return several outputs by name, all of them by default, in one run of the graph.
+
+        Nothing is refused here: ``valid``, if the file has it, tells which rows fail the checks.
+        """
+        names = self._outputs if outputs is None else list(outputs)
+        self._require_outputs(names)
+        found = dict(zip(names, self._run(names, {"features": self._encode(rows)}), strict=True))
+        return {name: values.astype(np.str_) if values.dtype == object else values for name, values in found.items()}
+
+    def _require_outputs(self, names: Sequence[str]) -> None:
+        """Raise ArtifactError for an output that the file has not."""
+        for name in names:
+            if name not in self._outputs:
+                raise ArtifactError(
+                    f"this file has no output {name!r}; it was exported with outputs {self._outputs}"
+                    + ("" if len(self._classes) else "; a regression ensemble has 'value' and 'votes'")
+                )
+
     def _ask(self, output: str, rows: Any) -> Array:
         """Run the graph for one output; this is the hot path, so nothing is done twice."""
         if not (
@@ -104,10 +123,7 @@ class ProductionEnsemble:
             rows = self._encode(rows)
         wanted = self._wanted.get(output)
         if wanted is None:
-            raise ArtifactError(
-                f"this file has no output {output!r}; it was exported with outputs {self._outputs}"
-                + ("" if len(self._classes) else "; a regression ensemble has 'value' and 'votes'")
-            )
+            self._require_outputs([output])
         answer = self._run(wanted, {"features": rows})
         if self._checks:
             valid = answer[1]
@@ -142,7 +158,7 @@ class ProductionEnsemble:
                     where = where or f"column {names[column]!r} is {values[column]}, expected {low} to {high}"
         guards = self._description.ensemble["guards"]
         raise FeatureError(
-            f"row {row}: {where or 'the row'} fails the file's checks ({', '.join(guards)}); "
+            f"row {row}: {where or 'the row'}, which fails the file's checks ({', '.join(guards)}); "
             f"{np.count_nonzero(~valid)} of {len(valid)} rows fail; correct them, or open the file with "
             "invalid='ignore' to answer them anyway"
         )
@@ -173,17 +189,15 @@ class ProductionEnsemble:
         share, the abstain label included) and mean_confidence. Rows that fail the guards are left
         out of all but the counts.
         """
-        encoded = self._encode(rows)
-        answers = dict(zip(self._outputs, self._run(self._outputs, {"features": encoded}), strict=True))
-        valid = answers.get("valid", np.ones(len(encoded), dtype=bool))
+        needed = ["label", "probabilities"] if len(self._classes) else ["value"]
+        answers = self.answers(rows, [*needed, *(["valid"] if "valid" in self._outputs else [])])
+        count = len(answers[needed[0]])
+        valid = answers.get("valid", np.ones(count, dtype=bool))
         summary: dict[str, Any] = {
-            "n_samples": len(encoded),
+            "n_samples": count,
             "invalid_rows": int(np.count_nonzero(~valid)),
             "first_invalid_rows": np.flatnonzero(~valid)[:10].tolist(),
         }
-        for needed in ("label", "probabilities") if len(self._classes) else ("value",):
-            if needed not in answers:
-                raise ArtifactError(f"this file has no output {needed!r}; it was exported with {self._outputs}")
         if not len(self._classes):
             values = answers["value"][valid].astype(np.float64)
             summary["prediction_range"] = [values.min().item(), values.max().item()] if len(values) else None
@@ -193,12 +207,11 @@ class ProductionEnsemble:
         share = dict(zip(found.tolist(), (counts / max(1, len(labels))).tolist(), strict=True))
         some = len(labels) > 0
         return summary | {
-            "prediction_range": [found[0].item() if hasattr(found[0], "item") else found[0],
-                                 found[-1].item() if hasattr(found[-1], "item") else found[-1]] if some else None,
+            "prediction_range": [found.tolist()[0], found.tolist()[-1]] if some else None,
             "probability_range": [float(confidence.min()), float(confidence.max())] if some else None,
             "class_share": {label: share.pop(label, 0.0) for label in self._classes.tolist()} | share,
             "mean_confidence": float(confidence.mean()) if some else None,
-        }  # fmt: skip
+        }
 
     def warmup(self, runs: int = 10) -> None:
         """Answer some rows of zeros, so that the first real one finds memory and code in place."""

@@ -43,6 +43,8 @@ def save(ensemble: Ensemble, path: Path, *, overwrite: bool) -> None:
     from sklearn.utils.validation import check_is_fitted
 
     check_is_fitted(ensemble, "members_")
+    if path.is_dir() and overwrite and any(path.iterdir()) and not (path / _MANIFEST).is_file():
+        raise ArtifactError(f"{path}: holds other files, no saved ensemble; it is not replaced; choose another name")
     with atomic_directory(path, overwrite=overwrite) as directory:
         members = []
         for index, (name, model) in enumerate(ensemble.members_.items()):

@@ -67,6 +67,12 @@ class Feature:
                 f"feature {self.name!r}: categories belong to kind 'categorical', and it needs at least one; "
                 f"got kind {self.kind!r} with {len(self.categories)} categories"
             )
+        odd = [c for c in self.categories if not isinstance(c, (str, int, float)) or c != c]
+        if odd:
+            raise ConfigError(
+                f"feature {self.name!r}: categories are strings, integers, floats or booleans; got {odd[0]!r} "
+                f"({type(odd[0]).__name__}); convert the column, for example to strings"
+            )
         if len(set(self.categories)) != len(self.categories):
             raise ConfigError(f"feature {self.name!r}: a category is listed twice")
         if self.unseen == "missing" and self.missing == "error":

@@ -124,7 +124,7 @@ def test_rows_that_fail_the_guards_are_refused(path, binary):
     rows[3, 2] = np.nan
     rows[4, 1] = np.inf
     with pytest.raises(
-        FeatureError, match=r"row 3: column 'f2' is nan fails the file's checks \(finite\); 2 of 5 rows fail"
+        FeatureError, match=r"row 3: column 'f2' is nan, which fails the file's checks \(finite\); 2 of 5 rows fail"
     ):
         load(path).predict(rows)
     with pytest.raises(FeatureError, match="row 0: column 'f1' is inf"):
@@ -164,6 +164,19 @@ def test_validate_predictions_summarises(path, binary):
     assert json.loads(json.dumps(summary))
     nothing = model.validate_predictions(np.full((2, 28), np.inf, dtype=np.float32))
     assert (nothing["invalid_rows"], nothing["mean_confidence"], nothing["prediction_range"]) == (2, None, None)
+
+
+def test_several_outputs_come_from_one_run(path, binary):
+    """Answers gives any outputs by name, and refuses nothing."""
+    rows = binary[0][:4].copy()
+    rows[2, 0] = np.inf
+    model = load(path)
+    found = model.answers(rows, ["votes", "valid"])
+    assert list(found) == ["votes", "valid"]
+    assert found["valid"].tolist() == [True, True, False, True]
+    assert list(model.answers(rows)) == ["label", "probabilities", "votes", "valid"]
+    with pytest.raises(ArtifactError, match="this file has no output 'scores'; it was exported with outputs"):
+        model.answers(rows, ["scores"])
 
 
 def test_many_threads_get_their_own_answers(path, binary):

@@ -169,3 +169,16 @@ class Own(LogisticRegression):
 
     def __init__(self, C: float = 1e-3) -> None:
         super().__init__(C=C, max_iter=2000)
+
+
+def test_a_directory_of_other_files_is_never_replaced(ensemble, tmp_path):
+    """overwrite=True replaces a saved ensemble, not a directory that holds anything else."""
+    (tmp_path / "work").mkdir()
+    ensemble.save(tmp_path / "work", overwrite=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years")
+    with pytest.raises(
+        ArtifactError, match="holds other files, no saved ensemble; it is not replaced; choose another name"
+    ):
+        ensemble.save(tmp_path / "mine", overwrite=True)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years"

@@ -272,6 +272,8 @@ def test_json_round_trip(found, named):
         (lambda: Feature("a", "text"), r"feature 'a': kind: expected one of \('numeric', 'boolean', 'categorical'\), got 'text'"),
         (lambda: Feature("a", "categorical"), "it needs at least one; got kind 'categorical' with 0 categories"),
         (lambda: Feature("a", categories=("x",)), "categories belong to kind 'categorical'"),
+        (lambda: Feature("a", "categorical", (b"x",)), r"categories are strings, integers, floats or booleans; got b'x' \(bytes\)"),
+        (lambda: Feature("a", "categorical", (float("nan"),)), "got nan"),
         (lambda: Feature("a", "categorical", ("x", "x")), "a category is listed twice"),
         (lambda: Feature("a", "categorical", ("x",), unseen="missing"), "unseen='missing' needs missing='allow'"),
         (lambda: FeatureSchema(()), "expected at least one feature, got none"),

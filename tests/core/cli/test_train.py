@@ -1,0 +1,262 @@
+"""``glulam train``: what it writes, what it says, and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+
+import glulam as library
+from glulam.cli._options import specification
+from glulam.cli._target import decide_task
+from glulam.errors import FeatureTypeError
+
+MEMBER = ["--member", "lightgbm:n_estimators=5,n_jobs=1"]
+
+
+def test_summary_tells_members_and_proof(glulam, data, tmp_path):
+    """The summary has the task and why, members, the proof by family, and both places."""
+    out = tmp_path / "m.onnx"
+    done = glulam(
+        "train", data, "--target", "y", *MEMBER, "--member", "random_forest:n_estimators=5,n_jobs=1", "--out", out
+    )
+    assert done.code == 0, done.err
+    for expected in (
+        "classification (the target has 2 distinct numbers",
+        "random_forest",
+        "joint thresholds",
+        "training",
+        str(out),
+    ):
+        assert expected in done.out
+    assert str(tmp_path / "m.trained") in done.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx", "m.trained"]
+    assert library.EnsembleClassifier.load(tmp_path / "m.trained").weights_.tolist() == [1.0, 1.0]
+
+
+def test_json_is_the_only_thing_on_stdout(process, data, tmp_path):
+    """Even a talkative library does not get between: LightGBM's own lines go to stderr."""
+    member = "lightgbm:n_estimators=5,n_jobs=1,verbosity=1"
+    done = process("train", data, "--target", "y", "--member", member, "--out", tmp_path / "m.onnx", "--json")
+    assert done.code == 0, done.err
+    document = json.loads(done.out)
+    assert "[LightGBM]" in done.err
+    assert document["task"] == "classification"
+    assert document["parity"]["label_differences"] == 0
+    assert document["training"]["rows"] == 300
+    assert document["members"][0]["plugin"] == "lightgbm"
+
+
+def test_quiet_says_nothing(glulam, data, tmp_path):
+    """With --quiet neither stdout nor stderr has a line."""
+    done = glulam("train", data, "--target", "y", *MEMBER, "--out", tmp_path / "m.onnx", "--quiet")
+    assert (done.code, done.out, done.err) == (0, "", "")
+
+
+def test_options_reach_the_file(glulam, data, tmp_path):
+    """Weights, vote, threshold, abstention and checks are those that were asked for."""
+    out, saved = tmp_path / "m.onnx", tmp_path / "kept"
+    done = glulam(
+        "train", data, "--target", "y", *MEMBER, "--member", "extra_trees:n_estimators=5,max_depth=4",
+        "--weights", "3,1", "--voting", "log_pool", "--threshold", "0.6", "--min-confidence", "0.55",
+        "--abstain-label", "7", "--validator", "range:margin=0.5", "--drop", "x27", "--precision", "float64",
+        "--out", out, "--save", saved,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    info = library.load(out).info()
+    assert info["weights"] == {"lightgbm": 3.0, "extra_trees": 1.0}
+    assert info["voting"] == "log_pool"
+    assert info["decision"] == {"threshold": 0.6, "min_confidence": 0.55, "abstain_label": 7}
+    assert info["guards"] == ["range"]
+    assert info["validators"][0]["state"]["margin"] == 0.5
+    assert info["feature_names"] == [f"x{index}" for index in range(27)]
+    assert info["precision"] == "float64"
+    assert (saved / "manifest.json").is_file()
+
+
+def test_regression_is_taken_for_fractions(glulam, data, tmp_path):
+    """A fractional target makes a regressor, and the summary says so."""
+    out = tmp_path / "m.onnx"
+    done = glulam("train", data, "--target", "x1", "--drop", "y", *MEMBER, "--out", out)
+    assert done.code == 0, done.err
+    assert "regression (the target has" in done.out
+    assert "some fractional; --task classification otherwise" in done.out
+    assert glulam("predict", out, data, "--out", tmp_path / "p.csv").code == 0
+    assert (tmp_path / "p.csv").read_text().splitlines()[0] == '"value"'
+    assert glulam("inspect", out).code == 0
+    assert glulam("verify", out, tmp_path / "m.trained", "--rows", 1_000).code == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "asked", "expected", "dtype"),
+    [
+        ([0, 1, 1], "auto", "classification", "i"),
+        ([0.0, 1.0, 1.0], "auto", "classification", "i"),
+        ([0.0, 1.5, 1.0], "auto", "regression", "f"),
+        (list(range(20)), "auto", "classification", "i"),
+        (list(range(21)), "auto", "regression", "f"),
+        (list(range(21)), "classification", "classification", "i"),
+        ([0, 1, 1], "regression", "regression", "f"),
+        (["a", "b"], "auto", "classification", "U"),
+        ([True, False], "auto", "classification", "b"),
+    ],
+)
+def test_task_and_labels(target, asked, expected, dtype):
+    """Fractions and many numbers mean regression, whole labels become integers."""
+    task, _, labels = decide_task(np.array(target), asked)
+    assert (task, labels.dtype.kind) == (expected, dtype)
+
+
+def test_tasks_that_the_target_cannot_serve():
+    """Fractions are no labels, and text is no number."""
+    with pytest.raises(FeatureTypeError, match=r"target is fractional \(row 2: 0.5\)"):
+        decide_task(np.array([1.0, 0.5]), "classification")
+    with pytest.raises(FeatureTypeError, match="holds labels such as 'a', no numbers"):
+        decide_task(np.array(["a", "b"]), "regression")
+
+
+def test_specifications():
+    """Values are JSON where they look like it, commas inside lists do not separate, anything else is text."""
+    assert specification("a", "--member") == ("a", {})
+    assert specification("a:n=3,rate=1e-2,flag=true,none=None,word=gini", "--member") == (
+        "a",
+        {"n": 3, "rate": 0.01, "flag": True, "none": None, "word": "gini"},
+    )
+    assert specification("a:signs=[1,0,-1],n=3", "--member") == ("a", {"signs": [1, 0, -1], "n": 3})
+
+
+def table(path, head, *lines):
+    """Write a CSV of a hundred times some lines."""
+    path.write_text("\n".join([head, *lines * 100]) + "\n")
+    return path
+
+
+def test_text_columns_must_be_declared(glulam, tmp_path):
+    """Text and dates are refused together, by name and first value, with what to do."""
+    path = table(tmp_path / "d.csv", "city,day,a,y", "Oslo,2024-01-01,1,0", "Rome,2024-01-02,2,1")
+    done = glulam("train", path, "--target", "y", *MEMBER, "--out", tmp_path / "m.onnx")
+    assert done.code == 1
+    assert "column 'city' holds string (row 1: 'Oslo')" in done.err
+    assert "column 'day' holds date32[day] (row 1: '2024-01-01')" in done.err
+    assert "leave such a column out with --drop NAME, or declare it with --categorical NAME" in done.err
+    dated = glulam("train", path, "--target", "y", "--categorical", "city", "--categorical", "day", "--out", "m.onnx")
+    assert dated.code == 1
+    assert "column 'day' holds date32[day], but categories are text, numbers or true/false" in dated.err
+    declared = ["--categorical", "city", "--drop", "day"]
+    assert glulam("train", path, "--target", "y", *declared, *MEMBER, "--out", tmp_path / "m.onnx").code == 0
+    assert [feature.kind for feature in library.load(tmp_path / "m.onnx").schema.features] == ["categorical", "numeric"]
+
+
+def test_a_stray_word_among_numbers_is_shown(glulam, tmp_path):
+    """One word makes a column text; the message shows the word and its row."""
+    path = table(tmp_path / "d.csv", "a,b,y", "1,2,0", "2,3,1")
+    path.write_text(path.read_text() + "oops,3,1\n")
+    done = glulam("train", path, "--target", "y", *MEMBER, "--out", tmp_path / "m.onnx")
+    assert done.code == 1
+    assert "column 'a' holds string (row 201: 'oops')" in done.err
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (("1,2,0", "2,3,"), "d.csv, row 2: the target 'y' is missing; leave such rows out"),
+        (("1,2,0", "2,3,inf"), "d.csv, row 2: the target 'y' is inf; leave such rows out"),
+        (("1,2,2024-01-01", "2,3,2024-01-02"), "the target holds date32[day]; expected numbers, text or true/false"),
+        (("1,2,0", "2,3,0"), "one class only"),
+        (("1,2,0", "2,inf,1"), "d.csv, row 2, column 'b': expected a finite number, got inf"),
+    ],
+)
+def test_rows_that_cannot_be_learnt(glulam, tmp_path, lines, message):
+    """Missing targets, infinities and a single class are refused with the file's row, and leave nothing."""
+    path = table(tmp_path / "d.csv", "a,b,y", *lines)
+    done = glulam("train", path, "--target", "y", *MEMBER, "--out", tmp_path / "m.onnx")
+    assert done.code == 1
+    assert message.replace("the target holds", "the target 'y' holds") in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["d.csv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--target", "nope"], "--target: no such column: 'nope'"),
+        (["--target", "y", "--drop", "nope"], "--drop: no such column: 'nope'"),
+        (["--target", "y", "--categorical", "y"], "no feature, as it is the target or dropped"),
+        (["--target", "y", "--member", "lightgbm:n_estimators"], "expected NAME or NAME:key=value,key=value"),
+        (["--target", "y", "--weights", "1,b"], "expected numbers separated by commas, got '1,b'"),
+        (["--target", "y", "--task", "regression", "--threshold", "0.4"], "--threshold: belongs to classification"),
+        (["--target", "y", "--abstain-label", "3"], "--abstain-label: needs --min-confidence"),
+        (["--target", "y", "--abstain-label", "x", "--min-confidence", "0.9"], "expected a whole number"),
+        (["--target", "y", "--features", "technical", "--drop", "x1"], "the features are the generator's"),
+        (["--target", "y", "--task", "guess"], "'guess' is not one of 'auto', 'classification', 'regression'"),
+        (["--target", "y", "--save", "m.onnx"], "--save: m.onnx is the --out file"),
+        ([], "Missing option '--target'; see glulam train --help"),
+    ],
+)
+def test_wrong_usage_is_code_2(glulam, data, monkeypatch, tmp_path, arguments, message):
+    """Options that cannot work are wrong usage, told in one line before any work is done."""
+    monkeypatch.chdir(tmp_path)
+    done = glulam("train", data, *arguments, "--out", "m.onnx")
+    assert done.code == 2
+    assert message in done.err
+    assert done.err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--member", "lightgmb"], "unknown model 'lightgmb': did you mean 'lightgbm'?"),
+        (["--member", "lightgbm:n_estimator=5"], "unknown parameter 'n_estimator'; did you mean 'n_estimators'?"),
+        ([*MEMBER, "--weights", "1,2"], "weights: expected 1 numbers"),
+        ([*MEMBER, "--voting", "loud"], "unknown voting 'loud'"),
+        ([*MEMBER, "--validator", "range:margn=1"], "margn"),
+        ([*MEMBER, "--threshold", "1.5"], "threshold: expected a number between 0 and 1, got 1.5"),
+        ([*MEMBER, "--features", "technical"], "open"),
+    ],
+)
+def test_refusals_are_code_1(glulam, data, tmp_path, arguments, message):
+    """What the library refuses is one line and code 1, and leaves nothing behind."""
+    done = glulam("train", data, "--target", "y", *arguments, "--out", tmp_path / "m.onnx")
+    assert done.code == 1
+    assert message in done.err
+    assert done.err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_force_replaces_saved_ensembles_only(glulam, trained, data, tmp_path):
+    """--force replaces file and saved ensemble, but never a directory of anything else."""
+    arguments = ["train", data, "--target", "y", *MEMBER, "--out", tmp_path / "m.onnx"]
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    done = glulam(*arguments, "--save", mine, "--force")
+    assert done.code == 1
+    assert f"{mine} exists and is no saved ensemble; --force does not replace it" in done.err
+    assert (mine / "thesis.txt").is_file()
+    assert glulam(*arguments).code == 0
+    again = glulam(*arguments)
+    assert again.code == 1
+    assert "m.onnx exists" in again.err
+    assert glulam(*arguments, "--force").code == 0
+
+
+def test_a_missing_library_is_told_with_its_advice(process, data, tmp_path):
+    """Without LightGBM the error is the plugin's own line, without scikit-learn that of the extra."""
+    arguments = ["train", data, "--target", "y", "--out", tmp_path / "m.onnx"]
+    done = process(*arguments, blocked=["lightgbm"])
+    assert done.code == 1
+    assert done.err.startswith("glulam: error: model 'lightgbm' is not available:")
+    assert "pip install 'glulam[lightgbm]'" in done.err
+    done = process(*arguments, blocked=["sklearn"])
+    assert done.code == 1
+    assert "pip install 'glulam[train]'" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_warnings_are_lines(process, tmp_path):
+    """A warning is one line on stderr without file name and source."""
+    path = table(tmp_path / "d.csv", "a,b,y", *(f"{100_000_000 + index},1,{index % 2}" for index in range(3)))
+    done = process("train", path, "--target", "y", *MEMBER, "--out", tmp_path / "m.onnx", "-q")
+    assert done.code == 0, done.err
+    lines = done.err.splitlines()
+    assert lines[0].startswith("glulam: warning: column 'a': 2 of 3 distinct float64 values become equal in float32")
+    assert len(lines) == 1
