@@ -8,7 +8,6 @@ numpy alone: tables of pandas, polars and pyarrow are read through what they off
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from glulam._encoding import Float32CollisionWarning, is_missing, narrow, to_float64, warn_of_collisions
 from glulam._tables import Table, as_table, shorten
 from glulam.errors import ConfigError, FeatureError, FeatureTypeError
 
@@ -24,10 +24,6 @@ __all__ = ["Category", "Feature", "FeatureSchema", "Float32CollisionWarning"]
 Category = str | int | float | bool
 Kind = Literal["numeric", "boolean", "categorical"]
 Float32 = npt.NDArray[np.float32]
-
-
-class Float32CollisionWarning(UserWarning):
-    """Distinct float64 values of a feature become the same float32, more often than by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +155,7 @@ class FeatureSchema:
             and len(table)
             and all(feature.kind == "numeric" for feature in self.features)
         ):
-            return _narrow(table, self.names, owner)
+            return narrow(table, self.names, owner)
         source = as_table(table, owner)
         order = self._column_order(source, reorder, owner)
         matrix = np.empty((source.n_rows, len(self.features)), dtype=np.float32)
@@ -220,7 +216,7 @@ def _learn_feature(
     categories = source.categories(index)
     values = source.column(index)
     if categorical or categories is not None:
-        seen = values[~_is_missing(values)]
+        seen = values[~is_missing(values)]
         if categories is None:
             try:
                 categories = sorted(set(seen.tolist()))
@@ -232,8 +228,8 @@ def _learn_feature(
         return Feature(name, "categorical", tuple(categories), "allow" if missing else "error", unseen)
     if values.dtype == bool:
         return Feature(name, "boolean")
-    numbers = _to_float64(values, name, "FeatureSchema")
-    _warn_of_collisions(name, numbers)
+    numbers = to_float64(values, name, "FeatureSchema")
+    warn_of_collisions(name, numbers)
     boolean = values.dtype == object and all(isinstance(v, (bool, np.bool_)) for v in values[~np.isnan(numbers)])
     return Feature(
         name, "boolean" if boolean and len(values) else "numeric",
@@ -246,7 +242,7 @@ def _encode_column(feature: Feature, source: Table, index: int, owner: str) -> F
     values = source.column(index)
     if feature.kind == "categorical":
         return _encode_categories(feature, values, owner)
-    numbers = _to_float64(values, feature.name, owner)
+    numbers = to_float64(values, feature.name, owner)
     if feature.kind == "boolean":
         odd = np.flatnonzero((numbers != 0) & (numbers != 1) & ~np.isnan(numbers))
         if odd.size:
@@ -254,13 +250,13 @@ def _encode_column(feature: Feature, source: Table, index: int, owner: str) -> F
             raise FeatureError(
                 f"{owner}: column {feature.name!r}, row {row}: expected true or false, got {values.tolist()[row]!r}"
             )
-    return _narrow(numbers.reshape(-1, 1), [feature.name], owner)[:, 0]
+    return narrow(numbers.reshape(-1, 1), [feature.name], owner)[:, 0]
 
 
 def _encode_categories(feature: Feature, values: npt.NDArray[Any], owner: str) -> Float32:
     """Encode categories as their positions; missing, and unseen if so told, as NaN."""
     code = {category: position for position, category in enumerate(feature.categories)}
-    missing = _is_missing(values)
+    missing = is_missing(values)
     codes = np.full(len(values), np.nan, dtype=np.float32)
     for row, value in enumerate(values.tolist()):
         if missing[row]:
@@ -278,90 +274,6 @@ def _encode_categories(feature: Feature, values: npt.NDArray[Any], owner: str) -
             continue
         codes[row] = position
     return codes
-
-
-def _is_missing(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Tell which values are NaN, None or NA, bool [n_rows]."""
-    if values.dtype.kind == "f":
-        return np.asarray(np.isnan(values))
-    if values.dtype == object:
-        # NaN is the one value unequal to itself; pandas' NA answers neither yes nor no.
-        return np.array([v is None or type(v).__name__ in {"NAType", "NaTType"} or v != v for v in values], dtype=bool)
-    return np.zeros(len(values), dtype=bool)
-
-
-def _to_float64(values: npt.NDArray[Any], name: str, owner: str) -> npt.NDArray[np.float64]:
-    """Return the column as float64, or say which value is no number."""
-    kind = values.dtype.kind
-    if kind in "fiub":
-        return values.astype(np.float64, copy=False)
-    if kind == "c":
-        raise FeatureTypeError(f"{owner}: Complex data not supported: column {name!r} is {values.dtype}")
-    if kind != "O":
-        what = "text" if kind in "US" else str(values.dtype)
-        first = repr(values[0].item()) if len(values) else ""
-        raise FeatureTypeError(
-            f"{owner}: column {name!r}: expected numbers, got {what} {first}; "
-            "cast it, or declare it categorical in FeatureSchema"
-        )
-    numbers = np.empty(len(values))
-    missing = _is_missing(values)
-    for row, value in enumerate(values):
-        if missing[row]:
-            numbers[row] = np.nan
-            continue
-        if isinstance(value, (str, bytes)):
-            raise FeatureTypeError(
-                f"{owner}: column {name!r}, row {row}: expected float32, got text {value!r}; "
-                "cast it, or declare it categorical in FeatureSchema"
-            )
-        if isinstance(value, complex):
-            raise FeatureTypeError(f"{owner}: Complex data not supported: column {name!r}, row {row}: {value!r}")
-        try:
-            numbers[row] = float(value)
-        except (TypeError, ValueError) as error:
-            raise FeatureTypeError(
-                f"{owner}: column {name!r}, row {row}: expected a number, got {type(value).__name__}: {error}"
-            ) from error
-    return numbers
-
-
-def _narrow(matrix: npt.NDArray[Any], names: Sequence[str], owner: str) -> Float32:
-    """Return float32, C-contiguous; a finite number beyond float32's range is an error."""
-    if matrix.dtype == np.float32:
-        return np.ascontiguousarray(matrix)
-    with np.errstate(over="ignore"):
-        narrow = np.ascontiguousarray(matrix, dtype=np.float32)
-    if matrix.dtype == np.float64:
-        lost = np.isinf(narrow) & np.isfinite(matrix)
-        if lost.any():
-            row, column = (int(i[0]) for i in np.nonzero(lost))
-            raise FeatureError(
-                f"{owner}: column {names[column]!r}, row {row}: {matrix[row, column].item()!r} is beyond "
-                "float32's range (about 3.4e38); scale the feature (a value too large for dtype('float32'))"
-            )
-    return narrow
-
-
-def _warn_of_collisions(name: str, numbers: npt.NDArray[np.float64]) -> None:
-    """Warn where float32 cannot tell apart values that float64 could.
-
-    Among n values spread over one binade (2**23 floats) about n**2 / 2**24 pairs meet by chance;
-    that harms nobody, so four times as many, and at least one, is what we speak of.
-    """
-    with np.errstate(over="ignore"):
-        narrow = numbers.astype(np.float32)
-    if np.array_equal(narrow.astype(np.float64), numbers, equal_nan=True):
-        return
-    distinct = np.unique(numbers[np.isfinite(numbers)])
-    lost = distinct.size - np.unique(distinct.astype(np.float32)).size if distinct.size else 0
-    if lost > distinct.size**2 / 2**22:
-        warnings.warn(
-            f"column {name!r}: {lost} of {distinct.size} distinct float64 values become equal in float32, in which "
-            "members are trained and served; subtract an offset or rescale the feature to keep them apart",
-            Float32CollisionWarning,
-            stacklevel=5,
-        )
 
 
 def _name_mismatch(names: list[str], got: list[str], reorder: bool) -> str:

@@ -180,3 +180,17 @@ def test_programs_whose_parts_do_not_fit_are_refused(change, message):
     """Members, links, names and schema must go together."""
     with pytest.raises(ConfigError, match=message):
         dataclasses.replace(program(BINARY), **change)
+
+
+def test_trees_of_one_leaf_have_two_leaves_in_the_file():
+    """No node has the same leaf on both sides, which onnxruntime before 1.30 misreads beside other trees."""
+    trees = [stump(0, [1.0, 2.0]), Tree([], [], [], [], [], [5.0]), stump(1, [3.0, 4.0])]
+    made = program(LoweredMember(Forest.from_trees(trees, n_features=2)), classes=())
+    data = OnnxExporter().export(made)
+    np.testing.assert_allclose(Run(data)(ROWS).scores, interpret(made, ROWS).scores)
+    node = onnx.load_from_string(data).graph.node[0]
+    sides = {entry.name: list(entry.ints) for entry in node.attribute if entry.ints}
+    both_leaves = np.array(sides["nodes_trueleafs"], bool) & np.array(sides["nodes_falseleafs"], bool)
+    same = np.array(sides["nodes_truenodeids"]) == np.array(sides["nodes_falsenodeids"])
+    assert both_leaves.all()
+    assert not (both_leaves & same).any()

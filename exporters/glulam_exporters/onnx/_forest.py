@@ -38,10 +38,13 @@ def _emit(forest: Forest, graph: Graph, features: str, name: str) -> str:
         roots = np.append(roots, ~np.int32(len(weight)))
         weight = np.append(weight, forest.base[output])
         target = np.append(target, output)
-    # A root must be a node: a tree of one leaf becomes a node with that leaf on both sides.
+    # A root must be a node: a tree of one leaf becomes a node with that leaf on one side and its
+    # twin on the other (onnxruntime before 1.30 misreads a node with the same leaf on both).
     single = np.flatnonzero(roots < 0)
     if single.size:
-        left, right = np.append(left, roots[single]), np.append(right, roots[single])
+        twins = ~(len(weight) + np.arange(single.size))
+        left, right = np.append(left, roots[single]), np.append(right, twins)
+        weight, target = np.append(weight, weight[~roots[single]]), np.append(target, target[~roots[single]])
         feature = np.append(feature, np.zeros(single.size, dtype=feature.dtype))
         threshold = np.append(threshold, np.zeros(single.size, dtype=threshold.dtype))
         nan_left = np.append(nan_left, np.zeros(single.size, dtype=bool))

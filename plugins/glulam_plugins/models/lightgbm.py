@@ -15,11 +15,12 @@ import lightgbm
 import numpy as np
 import numpy.typing as npt
 
-from glulam.errors import ConfigError, UnsupportedModelError
+from glulam.errors import UnsupportedModelError
 from glulam.forest import Forest, Tree, float32_at_or_below, float32_below
 from glulam.hookspecs import ModelPlugin, hookimpl
 from glulam.program import Link, LoweredMember, Task
 from glulam.schema import FeatureSchema
+from glulam_plugins.models._early_stopping import stop_rows
 
 _ZERO = np.float32(1e-35)  # LightGBM's kZeroThreshold, a float32 constant there too
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2  # bits of decision_type; bits 2 and 3 are the missing type
@@ -54,17 +55,13 @@ class LightGBM(ModelPlugin):
         eval_set: tuple[npt.NDArray[np.float32], npt.NDArray[Any]] | None = None,
     ) -> Any:
         """Fit; with ``early_stopping_rounds`` among the parameters, stop early on ``eval_set``."""
-        stops = bool(model.get_params().get("early_stopping_rounds"))
-        if stops and eval_set is None:
-            raise ConfigError(
-                "lightgbm: early_stopping_rounds needs rows to stop on; give fit(X, y, eval_set=(X_valid, y_valid))"
-            )
-        if not stops or eval_set is None:
+        stop_on = stop_rows(self.name, model, eval_set)
+        if stop_on is None:
             return model.fit(X, y, sample_weight=sample_weight)
         # LightGBM 4.7 deprecates eval_set for a pair of arguments.
         if "eval_X" in inspect.signature(model.fit).parameters:
-            return model.fit(X, y, sample_weight=sample_weight, eval_X=eval_set[0], eval_y=eval_set[1])
-        return model.fit(X, y, sample_weight=sample_weight, eval_set=[eval_set])
+            return model.fit(X, y, sample_weight=sample_weight, eval_X=stop_on[0], eval_y=stop_on[1])
+        return model.fit(X, y, sample_weight=sample_weight, eval_set=[stop_on])
 
     def votes(self, model: Any, X: npt.NDArray[np.float32], task: Task) -> npt.NDArray[np.float64]:
         """Return LightGBM's own probabilities or values."""

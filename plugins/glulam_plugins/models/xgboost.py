@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import xgboost
 
-from glulam.errors import ConfigError, UnsupportedModelError
+from glulam.errors import UnsupportedModelError
 from glulam.forest import Forest, Tree, float32_below, leaf_ranks
 from glulam.hookspecs import ModelPlugin, hookimpl
 from glulam.program import Link, LoweredMember, Task
 from glulam.schema import FeatureSchema
+from glulam_plugins.models._early_stopping import stop_rows
 
 _LINKS: dict[str, Link] = {
     "binary:logistic": "sigmoid",
@@ -54,12 +55,8 @@ class XGBoost(ModelPlugin):
         eval_set: tuple[npt.NDArray[np.float32], npt.NDArray[Any]] | None = None,
     ) -> Any:
         """Fit; with ``early_stopping_rounds`` among the parameters, stop early on ``eval_set``."""
-        stops = bool(model.get_params().get("early_stopping_rounds"))
-        if stops and eval_set is None:
-            raise ConfigError(
-                "xgboost: early_stopping_rounds needs rows to stop on; give fit(X, y, eval_set=(X_valid, y_valid))"
-            )
-        rows = [eval_set] if stops and eval_set else None
+        stop_on = stop_rows(self.name, model, eval_set)
+        rows = None if stop_on is None else [stop_on]
         return model.fit(X, y, sample_weight=sample_weight, eval_set=rows, verbose=False)
 
     def votes(self, model: Any, X: npt.NDArray[np.float32], task: Task) -> npt.NDArray[np.float64]:
