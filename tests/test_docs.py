@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from glulam.hookspecs import Hooks
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/*.md")))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("name", [name for name in DOCUMENTS if BLOCK.search((ROOT / name).read_text())])
@@ -28,6 +30,18 @@ def test_python_of_a_document_runs(name, tmp_path):
         [sys.executable, "-W", "error", "document.py"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if SHELL.search((ROOT / name).read_text())])
+def test_commands_of_a_document_run(name, tmp_path):
+    """All shell blocks of a document, one after the other, run and say nothing on standard error."""
+    shutil.copy(ROOT / "examples" / "data" / "btcusdt_4h_2018_2023.csv.gz", tmp_path)
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(SHELL.findall((ROOT / name).read_text()))],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

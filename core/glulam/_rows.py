@@ -77,7 +77,8 @@ def _random_rows(schema: FeatureSchema, training: Float32, random: np.random.Gen
 
 def _beside(values: Float32) -> Float32:
     """Return each value, the float32 below it and the one above."""
-    below, above = np.nextafter(values, np.float32(-np.inf)), np.nextafter(values, np.float32(np.inf))
+    with np.errstate(over="ignore"):  # beside float32's ends are infinities
+        below, above = np.nextafter(values, np.float32(-np.inf)), np.nextafter(values, np.float32(np.inf))
     return np.concatenate([below, values, above])
 
 

@@ -20,9 +20,9 @@ def float32_at_or_below(threshold: npt.ArrayLike) -> Float32:
     a float32 that the library sends right.
     """
     wide = np.asarray(threshold, dtype=np.float64)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, below its lowest number as well
         narrow = wide.astype(np.float32)
-    below = np.nextafter(narrow, np.float32(-np.inf))
+        below = np.nextafter(narrow, np.float32(-np.inf))
     return np.where(narrow.astype(np.float64) > wide, below, narrow).astype(np.float32)
 
 
@@ -34,7 +34,8 @@ def float32_below(threshold: npt.ArrayLike) -> Float32:
     narrow = np.asarray(threshold, dtype=np.float32)
     if np.isneginf(narrow).any():
         raise ValueError("x < -infinity cannot be written as x <= a float32")
-    return np.nextafter(narrow, np.float32(-np.inf)).astype(np.float32)
+    with np.errstate(over="ignore"):  # below the lowest number is -infinity
+        return np.nextafter(narrow, np.float32(-np.inf)).astype(np.float32)
 
 
 _INNER, _UNREACHED = -1, -2

@@ -135,7 +135,7 @@ class Forest:
             if not np.array_equal(np.sort(index), np.arange(count)):
                 raise ValueError(f"Forest: every {kind} must have exactly one parent or be a root")
         # One parent each still allows a closed ring beside the trees; walk down from the roots.
-        if sum(front.size for front in self.levels()) != nodes:
+        if sum(front.size for front in self._levels(self.roots)) != nodes:
             raise ValueError("Forest: some nodes are in no tree (a cycle)")
 
     @property
@@ -158,10 +158,10 @@ class Forest:
         """How many outputs a leaf adds to: 1 for boosting, all of them for averaged forests."""
         return int(self.leaf_value.shape[1])
 
-    def levels(self) -> list[Int32]:
-        """Return the inner nodes level by level from the roots; children come after parents."""
+    def _levels(self, roots: Int32) -> list[Int32]:
+        """Return the inner nodes below some roots, level by level; children come after parents."""
         found: list[Int32] = []
-        front = self.roots[self.roots >= 0]
+        front = roots[roots >= 0]
         while front.size:
             found.append(front)
             below = np.concatenate([self.left[front], self.right[front]])
@@ -176,45 +176,56 @@ class Forest:
         trees = np.arange(self.n_trees, dtype=np.int32)
         of_node[self.roots[inner]] = trees[inner]
         of_leaf[~self.roots[~inner]] = trees[~inner]
-        for front in self.levels():
+        for front in self._levels(self.roots):
             for child in (self.left[front], self.right[front]):
                 node = child >= 0
                 of_node[child[node]] = of_node[front[node]]
                 of_leaf[~child[~node]] = of_node[front[~node]]
         return of_leaf
 
-    def column(self, index: int) -> Forest:
-        """Return the same trees with one column of their leaves, adding to one output.
+    def output(self, index: int) -> Forest:
+        """Return the trees that add to one output, as a forest of that output alone. Answers are the same.
 
-        Subtrees whose leaves all hold one value become that leaf, so that the columns of a forest
-        of class fractions are together little larger than the forest. Answers are the same.
+        Subtrees whose leaves all hold one value become that leaf, so that the outputs of a forest
+        of class fractions are together little larger than the forest.
         """
-        value = self.leaf_value[:, index]
-        same = np.zeros(self.feature.size, dtype=bool)
-        common = np.zeros(self.feature.size)
-        for front in reversed(self.levels()):
-            left, right = self.left[front], self.right[front]
-            left_value = np.where(left < 0, value[np.where(left < 0, ~left, 0)], common[np.maximum(left, 0)])
-            right_value = np.where(right < 0, value[np.where(right < 0, ~right, 0)], common[np.maximum(right, 0)])
-            one_value = np.where(left < 0, True, same[np.maximum(left, 0)])
-            one_value &= np.where(right < 0, True, same[np.maximum(right, 0)])
-            same[front] = one_value & (left_value == right_value)
+        offset = index - self.tree_output
+        mine = np.flatnonzero((offset >= 0) & (offset < self.leaf_width))
+        base = self.base[index : index + 1].copy()
+        if not mine.size:
+            return Forest.from_trees(
+                [Tree([], [], [], [], [], [0.0])], n_features=self.n_features, base=base, divisor=self.divisor
+            )
+        column = np.clip(offset[self.leaf_trees()], 0, self.leaf_width - 1)
+        value = self.leaf_value[np.arange(len(self.leaf_value)), column]
+        roots = self.roots[mine]
+        reached = np.zeros(self.feature.size, dtype=bool)
+        same, common = reached.copy(), np.zeros(self.feature.size)
+
+        def alike(pointer: Int32) -> tuple[npt.NDArray[np.bool_], Float64]:
+            """Tell for each pointer whether all below it holds one value, and which."""
+            leaf = pointer < 0
+            node = np.maximum(pointer, 0)
+            found = np.where(leaf, value[np.where(leaf, ~pointer, 0)], common[node] if common.size else 0.0)
+            return leaf | (same[node] if same.size else False), found
+
+        for front in reversed(self._levels(roots)):
+            reached[front] = True
+            on_left, left_value = alike(self.left[front])
+            on_right, right_value = alike(self.right[front])
+            same[front] = on_left & on_right & (left_value == right_value)
             common[front] = left_value
         # Leaves are numbered anew, in the order in which what points to them is met.
-        kept = np.flatnonzero(~same)
-        pointers = np.concatenate([self.left[kept], self.right[kept], self.roots])
-        becomes_leaf = (pointers < 0) | same[np.maximum(pointers, 0)]
-        new_node = np.cumsum(~same) - 1
-        pointed = pointers[becomes_leaf]
-        values = np.where(pointed < 0, value[np.where(pointed < 0, ~pointed, 0)], common[np.maximum(pointed, 0)])
+        kept = np.flatnonzero(reached & ~same)
+        pointers = np.concatenate([self.left[kept], self.right[kept], roots])
+        is_leaf, values = alike(pointers)
         renamed = np.empty(pointers.size, dtype=np.int32)
-        renamed[becomes_leaf] = ~np.arange(pointed.size, dtype=np.int32)
-        renamed[~becomes_leaf] = new_node[pointers[~becomes_leaf]]
+        renamed[is_leaf] = ~np.arange(np.count_nonzero(is_leaf), dtype=np.int32)
+        renamed[~is_leaf] = (np.cumsum(reached & ~same) - 1)[pointers[~is_leaf]]
         left, right, roots = np.split(renamed, [kept.size, 2 * kept.size])
         return Forest(
             self.n_features, self.feature[kept], self.threshold[kept], left, right, self.nan_left[kept],
-            values.reshape(-1, 1), roots, np.zeros(self.n_trees, dtype=np.int32),
-            self.base[index : index + 1].copy(), self.divisor,
+            values[is_leaf].reshape(-1, 1), roots, np.zeros(mine.size, dtype=np.int32), base, self.divisor,
         )  # fmt: skip
 
     def leaves(self, rows: Float32) -> Int32:

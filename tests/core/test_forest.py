@@ -32,8 +32,8 @@ def test_float64_threshold_decides_alike_next_to_it(threshold, offset):
     """The same for the float32 numbers at the threshold and one step beside it, where rounding matters."""
     with np.errstate(over="ignore"):
         x = np.float64(threshold).astype(np.float32)
-    if offset:
-        x = np.nextafter(x, np.float32(offset * np.inf))
+        if offset:
+            x = np.nextafter(x, np.float32(offset * np.inf))
     assert (x <= float32_at_or_below(threshold)) == (x.astype(np.float64) <= threshold)
 
 
@@ -119,7 +119,7 @@ def test_tables_are_frozen():
     values=hnp.arrays(np.float64, (8, 2), elements=st.sampled_from([0.0, 1.0])),
     rows=hnp.arrays(np.float32, (16, 3), elements=st.floats(-1, 1, width=32) | st.just(float("nan"))),
 )
-def test_a_column_of_a_forest_gives_that_column(values, rows):
+def test_an_output_of_a_forest_gives_that_output(values, rows):
     """Collapsing subtrees of one value changes no answer."""
     # A complete tree of depth 3 in heap order.
     tree = Tree(
@@ -127,20 +127,31 @@ def test_a_column_of_a_forest_gives_that_column(values, rows):
         left=[1, 3, 5, -1, -3, -5, -7], right=[2, 4, 6, -2, -4, -6, -8], nan_left=[1, 0, 1, 0, 1, 0, 1],
         leaf_value=values,
     )  # fmt: skip
-    forest = Forest.from_trees([tree, tree], n_features=3, base=[0, 0], divisor=2)
+    forest = Forest.from_trees([tree, tree], n_features=3, base=[0.5, 0.25], divisor=2)
     for index in range(2):
-        column = forest.column(index)
+        column = forest.output(index)
         np.testing.assert_array_equal(column.raw(rows)[:, 0], forest.raw(rows)[:, index])
         assert column.n_nodes <= forest.n_nodes
-        assert column.leaf_trees().tolist() == sorted(column.leaf_trees().tolist()) or column.n_trees == 2
+        assert (column.n_trees, column.n_outputs, column.leaf_width) == (2, 1, 1)
 
 
-def test_a_column_without_difference_is_one_leaf():
-    """A forest whose column is the same everywhere keeps no node."""
+def test_an_output_has_its_own_trees_only():
+    """Trees of other outputs are left out; an output without trees is its base."""
+    trees = [two_leaves(output=2), two_leaves(threshold=0.0), two_leaves(output=2), Tree([], [], [], [], [], [7.0], 2)]
+    forest = Forest.from_trees(trees, n_features=1, base=[1, 2, 3], divisor=5)
+    rows = np.float32([[-1], [0.25], [1], [np.nan]])
+    for index, n_trees in enumerate([1, 1, 3]):
+        found = forest.output(index)
+        assert (found.n_trees, found.divisor) == (n_trees, 5)
+        np.testing.assert_array_equal(found.raw(rows)[:, 0], forest.raw(rows)[:, index])
+
+
+def test_an_output_without_difference_is_one_leaf():
+    """A forest whose output is the same everywhere keeps no node."""
     tree = Tree([0], [0.0], [-1], [-2], [True], [[1.0, 5.0], [2.0, 5.0]])
     forest = Forest.from_trees([tree], n_features=1, base=[0, 0])
-    assert forest.column(1).feature.size == 0
-    assert forest.column(1).raw(np.float32([[1]])).tolist() == [[5.0]]
+    assert forest.output(1).feature.size == 0
+    assert forest.output(1).raw(np.float32([[1]])).tolist() == [[5.0]]
 
 
 def test_a_chain_of_thousands_of_nodes_needs_no_recursion():
@@ -152,4 +163,4 @@ def test_a_chain_of_thousands_of_nodes_needs_no_recursion():
     tree = Tree(np.zeros(depth, int), -inner, left, right, np.ones(depth, bool), np.arange(depth + 1))
     forest = Forest.from_trees([tree], n_features=1)
     assert forest.leaves(np.float32([[-2.5], [-1e9]])).ravel().tolist() == [3 + 1, 0]
-    assert forest.column(0).n_nodes == forest.n_nodes
+    assert forest.output(0).n_nodes == forest.n_nodes

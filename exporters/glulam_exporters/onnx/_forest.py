@@ -18,41 +18,36 @@ _LEQ, _SUM, _NO_TRANSFORM = 0, 1, 0
 def emit_forest(forest: Forest, graph: Graph, features: str, name: str) -> str:
     """Emit a forest; return the name of its undivided sums [n, n_outputs].
 
-    A TreeEnsemble leaf adds to one target. A forest whose leaves hold several columns is written
-    once a column, each without the subtrees that make no difference to it.
+    One node an output: onnxruntime adds up a single target in a faster way than several, and a
+    leaf cannot add to several targets anyway.
     """
-    if forest.leaf_width == 1:
-        return _emit(forest, graph, features, name)
-    parts = [_emit(forest.column(index), graph, features, f"{name}.{index}") for index in range(forest.leaf_width)]
+    if forest.n_outputs == 1:
+        return _emit(forest.output(0), graph, features, name)
+    parts = [_emit(forest.output(index), graph, features, f"{name}.{index}") for index in range(forest.n_outputs)]
     return graph.add("Concat", parts, f"{name}.sums", axis=1)
 
 
 def _emit(forest: Forest, graph: Graph, features: str, name: str) -> str:
-    """Emit one TreeEnsemble node for leaves of one column."""
-    target = forest.tree_output[forest.leaf_trees()]
+    """Emit one TreeEnsemble node for a forest of one output."""
     weight = _with_base(forest)
     left, right, roots = forest.left, forest.right, forest.roots.copy()
     feature, threshold, nan_left = forest.feature, forest.threshold, forest.nan_left
-    # A sum that no tree adds to is a tree of one leaf, its base.
-    for output in np.setdiff1d(np.arange(forest.n_outputs), forest.tree_output):
-        roots = np.append(roots, ~np.int32(len(weight)))
-        weight = np.append(weight, forest.base[output])
-        target = np.append(target, output)
     # A root must be a node: a tree of one leaf becomes a node with that leaf on one side and its
     # twin on the other (onnxruntime before 1.30 misreads a node with the same leaf on both).
     single = np.flatnonzero(roots < 0)
     if single.size:
         twins = ~(len(weight) + np.arange(single.size))
         left, right = np.append(left, roots[single]), np.append(right, twins)
-        weight, target = np.append(weight, weight[~roots[single]]), np.append(target, target[~roots[single]])
+        weight = np.append(weight, weight[~roots[single]])
         feature = np.append(feature, np.zeros(single.size, dtype=feature.dtype))
         threshold = np.append(threshold, np.zeros(single.size, dtype=threshold.dtype))
         nan_left = np.append(nan_left, np.zeros(single.size, dtype=bool))
         roots[single] = forest.feature.size + np.arange(single.size)
+    left, right, weight = _with_distinct_numbers(left, right, weight)
     node = onnx.NodeProto(op_type="TreeEnsemble", domain="ai.onnx.ml", input=[features])
     node.attribute.extend(
         [
-            helper.make_attribute("n_targets", forest.n_outputs),
+            helper.make_attribute("n_targets", 1),
             helper.make_attribute("aggregate_function", _SUM),
             helper.make_attribute("post_transform", _NO_TRANSFORM),
             _tensor("nodes_splits", threshold.astype(graph.dtype)),
@@ -68,26 +63,42 @@ def _emit(forest: Forest, graph: Graph, features: str, name: str) -> str:
         ("nodes_trueleafs", left < 0),
         ("nodes_falseleafs", right < 0),
         ("nodes_missing_value_tracks_true", nan_left),
-        ("leaf_targetids", target),
+        ("leaf_targetids", np.zeros(len(weight))),
     ):
         node.attribute.append(_integers(attribute, values))
     return graph.add_node(node, name)
 
 
 def _with_base(forest: Forest) -> npt.NDArray[np.float64]:
-    """Return leaf values with each base added to the first tree of its output.
+    """Return leaf values with the base added to the first tree.
 
     That is one node fewer than an Add, and the library's own order: it starts from the base and
     adds tree after tree. Rounded to float32, the sum of two float32 numbers is theirs in float32.
     """
     value = forest.leaf_value[:, 0].copy()
-    trees = forest.leaf_trees()
-    for output, base in enumerate(forest.base):
-        first = np.flatnonzero(forest.tree_output == output)[:1]
-        if base and first.size:
-            here = trees == first[0]
-            value[here] += base
+    value[forest.leaf_trees() == 0] += forest.base[0]
     return value
+
+
+def _with_distinct_numbers(
+    left: npt.NDArray[Any], right: npt.NDArray[Any], weight: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.float64]]:
+    """Return the tables with leaves numbered so that no node has an inner child and a leaf of one number.
+
+    onnxruntime before 1.25 takes such a node for a tree of one leaf: it compares the two numbers
+    without asking what they number. Turning all leaf numbers on by some places avoids it; a few
+    tries find how many.
+    """
+    count = len(weight)
+    for turn in range(count):
+
+        def turned(pointer: npt.NDArray[Any], turn: int = turn) -> npt.NDArray[Any]:
+            return np.where(pointer < 0, ~((~pointer + turn) % count), pointer)
+
+        new_left, new_right = turned(left), turned(right)
+        if not (new_left == ~new_right).any():
+            return new_left, new_right, np.roll(weight, turn)
+    return left, right, weight
 
 
 def _integers(name: str, values: npt.NDArray[Any]) -> onnx.AttributeProto:
