@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 from glulam import plugins
 from glulam._fitting import fit_members
 from glulam._params import MembersAsParameters
+from glulam._targets import Target
 from glulam.decision import Decision
 from glulam.errors import ConfigError
 from glulam.hookspecs import FeatureValidator, VotingStrategy
@@ -67,29 +68,25 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
 
     # -- fitting ----------------------------------------------------------------------------
 
-    def _fit(
-        self,
-        X: Any,
-        y: npt.NDArray[Any],
-        sample_weight: Any,
-        encode_target: Callable[[Any], npt.NDArray[Any]],
-        eval_set: tuple[Any, Any] | None,
-    ) -> None:
-        """Learn schema and validators, fit the members, take weights and vote. ``y`` is encoded."""
+    def _fit(self, X: Any, target: Target, sample_weight: Any, eval_set: tuple[Any, Any] | None) -> None:
+        """Learn schema and validators, fit the members, take weights and vote.
+
+        Attributes are set at the end: a fit that fails leaves the ensemble as it was.
+        """
         owner = type(self).__name__
         schema = self.schema if self.schema is not None else FeatureSchema.learn(X)
         if not isinstance(schema, FeatureSchema):
             raise ConfigError(f"schema: expected a FeatureSchema, got {type(schema).__name__}")
         rows = schema.encode(X, reorder=self.reorder, owner=owner)
-        check_consistent_length(rows, y)
+        check_consistent_length(rows, target.y)
         validators = _make_validators(self.validators)
         for validator in validators:
             validator.learn(rows, schema)
             validator.check_fit(rows, schema)
-        voting = _checked_voting(self.voting, self._task)
+        voting = _checked_voting(self.voting, target.task)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, rows, dtype=np.float64)
-        members = resolve(self.members, self._task, schema, prefit=self.prefit)
+        members = resolve(self.members, target.task, schema, prefit=self.prefit)
         names = [member.name for member in members]
         taken = sorted(set(names) & set(self.get_params(deep=False)))
         if taken:
@@ -97,14 +94,18 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
         default = self.members is None and self.weights is None
         weights = checked_weights(DEFAULT_WEIGHTS if default else self.weights, names)
         if self.prefit:
-            self._check_prefit(members, schema)
+            _check_prefit(members, schema, target.classes)
             fitted = [member.estimator for member in members]
         else:
             stop_on = None
             if eval_set is not None:
                 stop_rows = schema.encode(eval_set[0], reorder=self.reorder, owner=f"{owner} (eval_set)")
-                stop_on = (stop_rows, encode_target(eval_set[1]))
-            fitted = fit_members(members, rows, y, sample_weight, stop_on, n_jobs=self.n_jobs, progress=self.progress)
+                stop_on = (stop_rows, target.encode(eval_set[1]))
+            fitted = fit_members(
+                members, rows, target.y, sample_weight, stop_on, n_jobs=self.n_jobs, progress=self.progress
+            )
+        if len(target.classes):
+            self.classes_ = target.classes
         self.schema_ = schema
         self.n_features_in_ = len(schema)
         if schema.named:
@@ -119,23 +120,11 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
         self.proof_rows_ = rows[np.unique(np.linspace(0, len(rows) - 1, PROOF_ROWS_KEPT).astype(int))]
         self.training_ = {
             "rows": len(rows),
-            "sha256": hashlib.sha256(rows.tobytes() + np.ascontiguousarray(y).tobytes()).hexdigest(),
+            "sha256": _digest(rows, target.y),
             "fitted": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
 
     _task: Task
-
-    def _check_prefit(self, members: list[Member], schema: FeatureSchema) -> None:
-        """Refuse members that are not fitted, or on other features."""
-        for member in members:
-            if not _is_library_booster(member.estimator):
-                check_is_fitted(member.estimator)
-            count = getattr(member.estimator, "n_features_in_", len(schema))
-            if count != len(schema):
-                raise ConfigError(
-                    f"member {member.name!r}: fitted on {count} features, the table has {len(schema)}; "
-                    "fit all members on the same features"
-                )
 
     def update_weights(self, weights: Any) -> Ensemble:
         """Change the members' weights without fitting again.
@@ -292,9 +281,30 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
         return load(cls, Path(path))
 
 
-def _is_library_booster(model: Any) -> bool:
-    """Tell whether this is a raw Booster, which has no scikit-learn attributes."""
-    return not hasattr(model, "get_params")
+def _check_prefit(members: list[Member], schema: FeatureSchema, classes: npt.NDArray[Any]) -> None:
+    """Refuse members that are not fitted, or on other features or classes."""
+    for member in members:
+        if hasattr(member.estimator, "get_params"):  # a library's raw Booster has none, and is always fitted
+            check_is_fitted(member.estimator)
+        count = getattr(member.estimator, "n_features_in_", len(schema))
+        if count != len(schema):
+            raise ConfigError(
+                f"member {member.name!r}: fitted on {count} features, the table has {len(schema)}; "
+                "fit all members on the same features"
+            )
+        known = getattr(member.estimator, "classes_", None)
+        if known is not None and not any(np.array_equal(known, each) for each in (classes, np.arange(len(classes)))):
+            raise ConfigError(
+                f"member {member.name!r}: fitted on classes {np.asarray(known).tolist()}, y has {classes.tolist()}; "
+                "fit all members on the same labels"
+            )
+
+
+def _digest(rows: npt.NDArray[np.float32], y: npt.NDArray[Any]) -> str:
+    """Return the sha256 of the training rows and targets, as members get them."""
+    digest = hashlib.sha256(memoryview(np.ascontiguousarray(rows)))
+    digest.update(memoryview(np.ascontiguousarray(y)))
+    return digest.hexdigest()
 
 
 def _checked_voting(name: Any, task: Task) -> VotingStrategy:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,54 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from glulam.errors import FeatureError
+from glulam.program import Task
 
-__all__ = ["as_labels", "as_values"]
+__all__ = ["Target", "class_target", "value_target"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be learnt.
+
+    task
+        binary, multiclass or regression
+    classes
+        the labels in order; empty for regression
+    y
+        class positions, int64 [n_rows], or values, float64 [n_rows]
+    encode
+        the same encoding, for further rows
+    """
+
+    task: Task
+    classes: npt.NDArray[Any]
+    y: npt.NDArray[Any]
+    encode: Callable[[Any], npt.NDArray[Any]]
+
+
+def class_target(y: Any, owner: str) -> Target:
+    """Return labels as a target. Raises FeatureError for labels that will not do, or of one class only."""
+    labels = as_labels(y, owner)
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        raise FeatureError(
+            f"y: expected at least two classes, got one class only: {classes.tolist()}; a classifier has "
+            "nothing to tell apart"
+        )
+
+    def encode(values: Any) -> npt.NDArray[Any]:
+        found = as_labels(values, owner)
+        unknown = np.setdiff1d(found, classes)
+        if unknown.size:
+            raise FeatureError(f"eval_set: y has classes that training has not: {unknown.tolist()}")
+        return np.searchsorted(classes, found)
+
+    return Target("binary" if len(classes) == 2 else "multiclass", classes, np.searchsorted(classes, labels), encode)
+
+
+def value_target(y: Any, owner: str) -> Target:
+    """Return numbers as a target. Raises FeatureError for what is no finite number."""
+    return Target("regression", np.empty(0), as_values(y, owner), lambda values: as_values(values, "eval_set"))
 
 
 def as_labels(y: Any, owner: str) -> npt.NDArray[Any]:

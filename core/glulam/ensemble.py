@@ -9,10 +9,8 @@ import numpy.typing as npt
 from sklearn.base import ClassifierMixin, RegressorMixin
 
 from glulam._base import Ensemble
-from glulam._targets import as_labels, as_values
+from glulam._targets import class_target, value_target
 from glulam.decision import Decision
-from glulam.errors import ConfigError, FeatureError
-from glulam.members import Member
 from glulam.program import Task
 from glulam.schema import FeatureSchema
 
@@ -106,36 +104,10 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):  # type: ignore[misc]  # sc
 
         Raises FeatureError, ConfigError or PluginError saying what to change.
         """
-        labels = as_labels(y, type(self).__name__)
-        classes = np.unique(labels)
-        if len(classes) < 2:
-            raise FeatureError(
-                f"y: expected at least two classes, got one class only: {classes.tolist()}; a classifier has "
-                "nothing to tell apart"
-            )
-        self.classes_ = classes
-        self._decision()
-
-        def encode(values: Any) -> npt.NDArray[Any]:
-            found = as_labels(values, type(self).__name__)
-            unknown = np.setdiff1d(found, classes)
-            if unknown.size:
-                raise FeatureError(f"eval_set: y has classes that training has not: {unknown.tolist()}")
-            return np.searchsorted(classes, found)
-
-        self._fit(X, encode(labels), sample_weight, encode, eval_set)
+        target = class_target(y, type(self).__name__)
+        Decision.checked(target.classes, self.threshold, self.min_confidence, self.abstain_label)
+        self._fit(X, target, sample_weight, eval_set)
         return self
-
-    def _check_prefit(self, members: list[Member], schema: FeatureSchema) -> None:
-        super()._check_prefit(members, schema)
-        positions = np.arange(len(self.classes_))
-        for member in members:
-            known = getattr(member.estimator, "classes_", None)
-            if known is not None and not (np.array_equal(known, self.classes_) or np.array_equal(known, positions)):
-                raise ConfigError(
-                    f"member {member.name!r}: fitted on classes {np.asarray(known).tolist()}, y has "
-                    f"{self.classes_.tolist()}; fit all members on the same labels"
-                )
 
     def _decision(self) -> Decision:
         return Decision.checked(self.classes_, self.threshold, self.min_confidence, self.abstain_label)
@@ -167,7 +139,7 @@ class EnsembleRegressor(RegressorMixin, Ensemble):  # type: ignore[misc]  # scik
         self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: tuple[Any, Any] | None = None
     ) -> EnsembleRegressor:
         """Fit the members to numbers y [n_rows]. See `EnsembleClassifier.fit`."""
-        self._fit(X, as_values(y, type(self).__name__), sample_weight, lambda v: as_values(v, "eval_set"), eval_set)
+        self._fit(X, value_target(y, type(self).__name__), sample_weight, eval_set)
         return self
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:

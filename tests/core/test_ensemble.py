@@ -457,3 +457,14 @@ def test_regression_is_the_weighted_mean():
     np.testing.assert_allclose(ensemble.predict(X), (votes[:, :, 0] * [1, 2, 3]).sum(axis=1) / 6)
     assert ensemble.score(X, y) > 0.3
     assert ensemble.get_feature_names_out().tolist() == [f"ensembleregressor_{name}" for name, _ in MEMBERS]
+
+
+def test_a_fit_that_fails_leaves_the_ensemble_as_it_was(binary):
+    """After a failed refit on other classes the old members answer with the old classes."""
+    X, y = binary
+    ensemble = EnsembleClassifier(MEMBERS).fit(X, y)
+    before = ensemble.predict(X)
+    with pytest.raises(ConfigError, match="weights: expected 3 numbers"):
+        ensemble.set_params(weights=[1]).fit(X[:, :5], np.array(["a", "b", "c"] * 500))
+    np.testing.assert_array_equal(ensemble.predict(X), before)
+    assert ensemble.classes_.tolist() == [0, 1]

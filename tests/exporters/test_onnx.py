@@ -197,7 +197,7 @@ def test_trees_of_one_leaf_have_two_leaves_in_the_file():
 
 
 def test_no_node_has_an_inner_child_and_a_leaf_of_one_number():
-    """onnxruntime before 1.25 takes such a node for a tree of one leaf; leaves are numbered around it."""
+    """Onnxruntime before 1.25 takes such a node for a tree of one leaf; leaves are numbered around it."""
     deep = Tree([0, 1], [0.5, 0.5], [1, -1], [-2, -3], [True, True], [1.0, 2.0, 3.0])  # node 1 and leaf 1
     made = program(LoweredMember(Forest.from_trees([deep, deep, stump(0, [5.0, 6.0])], n_features=2)), classes=())
     data = OnnxExporter().export(made)
