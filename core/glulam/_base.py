@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 from glulam import plugins
 from glulam._fitting import fit_members
 from glulam._params import MembersAsParameters
+from glulam._tables import shorten
 from glulam._targets import Target
 from glulam.decision import Decision
-from glulam.errors import ConfigError
+from glulam.errors import ConfigError, UnsupportedModelError
 from glulam.hookspecs import FeatureValidator, VotingStrategy
 from glulam.members import DEFAULT_WEIGHTS, Member, checked_weights, resolve
 from glulam.program import EnsembleProgram, Guard, Task
@@ -104,6 +106,7 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
             fitted = fit_members(
                 members, rows, target.y, sample_weight, stop_on, n_jobs=self.n_jobs, progress=self.progress
             )
+        _check_votes(members, fitted, rows[:16], target)
         if len(target.classes):
             self.classes_ = target.classes
         self.schema_ = schema
@@ -292,18 +295,59 @@ def _check_prefit(members: list[Member], schema: FeatureSchema, classes: npt.NDA
                 f"member {member.name!r}: fitted on {count} features, the table has {len(schema)}; "
                 "fit all members on the same features"
             )
+        names = _fitted_names(member.estimator)
+        if schema.named and names is not None and names != [name.replace(" ", "_") for name in schema.names]:
+            raise ConfigError(
+                f"member {member.name!r}: fitted on the columns {shorten(names)}, the table has "
+                f"{shorten(schema.names)}; give the table in the member's order"
+            )
         known = getattr(member.estimator, "classes_", None)
-        if known is not None and not any(np.array_equal(known, each) for each in (classes, np.arange(len(classes)))):
+        # Positions stand for labels only where the labels are no integers themselves.
+        positions = np.arange(len(classes)) if classes.dtype.kind not in "iu" else classes
+        if known is not None and not any(np.array_equal(known, each) for each in (classes, positions)):
             raise ConfigError(
                 f"member {member.name!r}: fitted on classes {np.asarray(known).tolist()}, y has {classes.tolist()}; "
                 "fit all members on the same labels"
             )
 
 
+def _fitted_names(model: Any) -> list[str] | None:
+    """Return the column names that a model was fitted on, blanks as underscores; None if it had none."""
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        names = model.feature_name() if hasattr(model, "feature_name") else getattr(model, "feature_names", None)
+    if names is None or all(re.fullmatch(r"(Column_|f|x)\d+", str(name)) for name in names):
+        return None
+    return [str(name).replace(" ", "_") for name in names]
+
+
+def _check_votes(members: list[Member], fitted: list[Any], rows: npt.NDArray[np.float32], target: Target) -> None:
+    """Refuse members whose votes are no probabilities of these classes (custom objectives, foreign boosters)."""
+    shape = (len(rows), max(1, len(target.classes)))
+    for member, model in zip(members, fitted, strict=True):
+        try:
+            member.plugin.check(model)
+            votes = member.plugin.votes(model, rows, target.task)
+        except UnsupportedModelError as error:
+            raise UnsupportedModelError(f"member {member.name!r}: {error}") from error
+        except Exception as error:  # each library has its own for rows that do not fit a model
+            raise ConfigError(f"member {member.name!r}: cannot answer the training rows: {error}") from error
+        if votes.shape != shape:
+            raise ConfigError(
+                f"member {member.name!r}: expected votes of shape {shape}, got {votes.shape}; "
+                "fit it on the same classes, for the same task"
+            )
+        if target.task != "regression" and not (np.isfinite(votes).all() and votes.min() >= 0 and votes.max() <= 1):
+            raise ConfigError(
+                f"member {member.name!r}: expected probabilities from 0 to 1, got {votes[0].tolist()}; an objective "
+                "of one's own gives margins, which do not vote"
+            )
+
+
 def _digest(rows: npt.NDArray[np.float32], y: npt.NDArray[Any]) -> str:
     """Return the sha256 of the training rows and targets, as members get them."""
-    digest = hashlib.sha256(memoryview(np.ascontiguousarray(rows)))
-    digest.update(memoryview(np.ascontiguousarray(y)))
+    digest = hashlib.sha256(np.ascontiguousarray(rows).data)
+    digest.update(np.ascontiguousarray(y).data)
     return digest.hexdigest()
 
 

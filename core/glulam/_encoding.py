@@ -59,7 +59,7 @@ def to_float64(values: npt.NDArray[Any], name: str, owner: str) -> npt.NDArray[n
             raise FeatureTypeError(f"{owner}: Complex data not supported: column {name!r}, row {row}: {value!r}")
         try:
             numbers[row] = float(value)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise FeatureTypeError(
                 f"{owner}: column {name!r}, row {row}: expected a number, got {type(value).__name__}: {error}"
             ) from error
@@ -70,6 +70,8 @@ def narrow(matrix: npt.NDArray[Any], names: Sequence[str], owner: str) -> Float3
     """Return float32, C-contiguous; a finite number beyond float32's range is an error."""
     if matrix.dtype == np.float32:
         return np.ascontiguousarray(matrix)
+    if matrix.dtype.kind in "iu" and matrix.dtype.itemsize == 8:
+        matrix = matrix.astype(np.float64)  # as in every other table: one rounding for all
     with np.errstate(over="ignore"):
         small = np.ascontiguousarray(matrix, dtype=np.float32)
     if matrix.dtype == np.float64:

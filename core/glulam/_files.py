@@ -55,7 +55,7 @@ def atomic_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
-        temporary.replace(path)
+        _put_in_place(temporary, path, overwrite=overwrite)
     except BaseException as error:  # Ctrl-C as well: whatever happens, no half of a file stays
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -64,25 +64,46 @@ def atomic_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
         raise
 
 
+def _put_in_place(temporary: Path, path: Path, *, overwrite: bool) -> None:
+    """Rename a finished file; without ``overwrite`` never over one that has appeared meanwhile."""
+    if not overwrite:
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError as error:
+            raise ArtifactExistsError(f"{path} has appeared meanwhile; it was left as it is") from error
+        except OSError:  # no hard links on this file system
+            check_target(path, overwrite=False)
+        else:
+            temporary.unlink()
+            return
+    temporary.replace(path)
+
+
 @contextlib.contextmanager
 def atomic_directory(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Give a temporary directory beside ``path``; put it in place when the block ends without an error."""
+    """Give a temporary directory beside ``path``; put it in place when the block ends without an error.
+
+    What is replaced is kept until the new one is in place, and put back if that fails.
+    """
+    path = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would follow links
     check_target(path, overwrite=overwrite)
-    temporary = None
+    temporary = old = None
     try:
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
         yield temporary
-        old = None
+        temporary.chmod(0o755)
         if path.exists():
             old = temporary.with_suffix(".old")
             path.rename(old)
-        temporary.chmod(0o755)
         temporary.rename(path)
-        if old is not None:
-            shutil.rmtree(old)
     except BaseException as error:  # Ctrl-C as well: whatever happens, no half of a directory stays
+        if old is not None and old.exists() and not path.exists():
+            old.rename(path)
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
         if isinstance(error, OSError) and not isinstance(error, ArtifactExistsError):
             raise ArtifactError(f"{path}: could not be written: {error.strerror or error}; nothing was left") from error
         raise
+    finally:
+        if old is not None and path.exists():
+            shutil.rmtree(old, ignore_errors=True)

@@ -141,7 +141,7 @@ def _from_pyarrow(table: Any, owner: str) -> Table:
 def _from_mapping(table: Mapping[Any, Any], owner: str) -> Table:
     columns: dict[Any, Array] = {}
     for name, values in table.items():
-        array = np.asarray(values) if not isinstance(values, list) else _array_of_list(values)
+        array = _array_of_list(values) if isinstance(values, list) else _unmasked(np.asanyarray(values))
         if array.ndim != 1:
             raise FeatureError(f"{owner}: column {name!r}: expected one value a row (1-d), got shape {array.shape}")
         columns[name] = array
@@ -154,6 +154,13 @@ def _from_mapping(table: Mapping[Any, Any], owner: str) -> Table:
     return Table(names, n_rows, len(arrays), lambda index: arrays[index], lambda index: None)
 
 
+def _unmasked(array: Array) -> Array:
+    """Return a plain array; what a masked one hides is missing."""
+    if isinstance(array, np.ma.MaskedArray):
+        return np.ma.filled(np.ma.asarray(array, dtype=np.float64), np.nan)
+    return np.asarray(array)
+
+
 def _array_of_list(values: list[Any]) -> Array:
     """Return a list as an array without numpy turning mixed values into text."""
     mixed = any(isinstance(value, (str, bytes)) or value is None for value in values)
@@ -164,7 +171,7 @@ def _from_array(table: Any, owner: str) -> Table:
     if isinstance(table, (str, bytes)) or table is None:
         raise FeatureTypeError(f"{owner}: expected a table of features, got {type(table).__name__}")
     try:
-        array = np.asarray(table)
+        array = _unmasked(np.asanyarray(table))
     except ValueError as error:
         raise FeatureError(f"{owner}: rows of different lengths make no table: {error}") from error
     if array.ndim != 2:

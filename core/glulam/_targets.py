@@ -82,6 +82,8 @@ def as_labels(y: Any, owner: str) -> npt.NDArray[Any]:
                 "make them all strings or all integers"
             )
         labels = np.array(labels.tolist())
+    if labels.dtype.kind == "u" and labels.size and labels.max() > np.iinfo(np.int64).max:
+        raise FeatureError(f"{owner}: label {labels.max()} is beyond int64, which files have; use smaller integers")
     check_classification_targets(labels)
     if labels.dtype.kind not in "iubfU":
         raise FeatureError(

@@ -64,9 +64,13 @@ class Decision:
                     f"({ABSTAIN_DEFAULT}). Give a label of the classes' own type that none of them has"
                 )
             abstain_label = ABSTAIN_DEFAULT
+        if isinstance(abstain_label, np.generic):
+            abstain_label = abstain_label.item()
         fits = {
-            "i": isinstance(abstain_label, (int, np.integer)) and not isinstance(abstain_label, bool),
-            "f": isinstance(abstain_label, (int, float, np.number)) and not isinstance(abstain_label, bool),
+            "i": isinstance(abstain_label, int) and not isinstance(abstain_label, bool) and abs(abstain_label) < 2**63,
+            "f": isinstance(abstain_label, (int, float))
+            and not isinstance(abstain_label, bool)
+            and np.isfinite(abstain_label),
             "U": isinstance(abstain_label, str),
         }.get("i" if kind == "u" else kind, False)
         if not fits:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Run", "export", "lower_members", "verify"]
 
 Float32 = npt.NDArray[np.float32]
+FEW_LABELS = 1e-3
+"""Share of the proof's rows whose labels may hang on float32's last digit before float64 is tried."""
 
 
 def lower_members(ensemble: Ensemble) -> tuple[LoweredMember, ...]:
@@ -44,14 +46,20 @@ class Run:
     """An exported graph in onnxruntime with all its outputs, as the proof wants to ask it."""
 
     def __init__(self, data: bytes) -> None:
-        self._session = onnxruntime.InferenceSession(
-            data, _session_options("latency"), providers=["CPUExecutionProvider"]
-        )
-        self._names = [output.name for output in self._session.get_outputs()]
+        try:
+            self._session = onnxruntime.InferenceSession(
+                data, _session_options("latency"), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's exceptions have no common base of their own
+            raise ConfigError(
+                f"onnxruntime {onnxruntime.__version__} does not run this graph: {str(error).splitlines()[0]}; "
+                "choose an older opset, or upgrade onnxruntime"
+            ) from error
+        self.names = [output.name for output in self._session.get_outputs()]
 
     def raw(self, rows: Float32) -> dict[str, npt.NDArray[Any]]:
         """Return the outputs as onnxruntime gives them."""
-        return dict(zip(self._names, self._session.run(None, {"features": rows}), strict=True))
+        return dict(zip(self.names, self._session.run(None, {"features": rows}), strict=True))
 
     def __call__(self, rows: Float32) -> Outputs:
         """Return the outputs as float64, with label or value in one place."""
@@ -80,25 +88,39 @@ def export(
     """Export a fitted ensemble; see `EnsembleClassifier.export`."""
     if precision not in ("auto", "float32", "float64"):
         raise ConfigError(f"precision: expected 'auto', 'float32' or 'float64', got {precision!r}")
-    if proof_rows < 1_000:
+    if not isinstance(proof_rows, int) or proof_rows < 1_000:
         raise ConfigError(f"proof_rows: expected at least 1,000, got {proof_rows!r}; fewer prove nothing")
     check_target(path, overwrite=overwrite)
     program = ensemble.program()
     writer = plugins.exporter(exporter)
-    try:
-        data, report = _proven(
-            ensemble, program, writer, "float32" if precision == "auto" else precision, proof_rows, options
-        )
-    except ProofError as error:
-        if precision != "auto" or not error.rounding:
-            raise
-        data, report = _proven(ensemble, program, writer, "float64", proof_rows, options)
+    if precision == "auto":
+        data, report = _narrowest(ensemble, program, writer, proof_rows, options)
+    else:
+        data, report = _proven(ensemble, program, writer, precision, proof_rows, options)
     data = writer.attach(data, _describe(ensemble, program, report, data).to_metadata())
     # Open the finished bytes as a user will: metadata and graph must agree.
     ProductionEnsemble(data).warmup(1)
     with atomic_file(path, overwrite=overwrite) as out:
         out.write(data)
     return report
+
+
+def _narrowest(
+    ensemble: Ensemble, program: EnsembleProgram, writer: Exporter, proof_rows: int, options: Mapping[str, Any]
+) -> tuple[bytes, ParityReport]:
+    """Export in float32, or in float64 where float32 is too narrow or labels hang on its last digit."""
+    try:
+        narrow = _proven(ensemble, program, writer, "float32", proof_rows, options)
+    except ProofError as error:
+        if not error.rounding:
+            raise
+        return _proven(ensemble, program, writer, "float64", proof_rows, options)
+    report = narrow[1]
+    if report.label_differences <= report.rows * FEW_LABELS:
+        return narrow
+    # Votes of small forests often lie exactly on the decision; float64 adds up as the library does.
+    wide = _proven(ensemble, program, writer, "float64", proof_rows, options)
+    return wide if wide[1].label_differences < report.label_differences else narrow
 
 
 def verify(ensemble: Ensemble, path: Path, *, proof_rows: int = 20_000) -> ParityReport:
@@ -160,8 +182,7 @@ def _proven(
 
 def _describe(ensemble: Ensemble, program: EnsembleProgram, report: ParityReport, data: bytes) -> Description:
     """Return what the file says of itself."""
-    outputs = [output.name for output in onnxruntime.InferenceSession(
-        data, _session_options("latency"), providers=["CPUExecutionProvider"]).get_outputs()]  # fmt: skip
+    outputs = Run(data).names
     members = [
         {"name": name, "plugin": plugin.name, "weight": float(weight), "versions": plugins.versions(plugin)}
         for name, plugin, weight in zip(program.names, ensemble.plugins_, program.weights, strict=True)

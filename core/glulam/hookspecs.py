@@ -110,6 +110,12 @@ class ModelPlugin(ABC):
             return model.fit(X, y)
         return model.fit(X, y, sample_weight=sample_weight)
 
+    def check(self, model: Any) -> None:  # noqa: B027  # most have nothing to refuse
+        """Raise `glulam.errors.UnsupportedModelError` for a fitted model that `votes` cannot speak for.
+
+        For example one that was fitted on native categories, which a float32 matrix does not carry.
+        """
+
     def leaves(self, model: Any, X: Float32) -> npt.NDArray[np.int64] | None:
         """Return the library's own leaf numbers [n, n_trees] as `Forest.leaves` has them.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import skops.io
 from sklearn.base import clone
 
 from glulam import plugins
@@ -60,21 +60,19 @@ class AnyEstimator(ModelPlugin):
         )
 
     def dump(self, model: Any) -> bytes:
-        """Return the skops form."""
-        import skops.io
-
-        return bytes(skops.io.dumps(model))
-
-    def restore(self, data: bytes) -> Any:
-        """Return the estimator, if skops trusts all its types."""
-        import skops.io
-
+        """Return the skops form; refuse what skops would not load again."""
+        data = bytes(skops.io.dumps(model))
         unknown = skops.io.get_untrusted_types(data=data)
         if unknown:
             raise UnsupportedModelError(
-                f"skops does not trust {unknown}; load such a member yourself with skops.io and pass it by prefit=True"
+                f"{type(model).__qualname__} cannot be saved: skops does not trust {unknown}; no plugin knows this "
+                "kind of estimator, so keep it yourself and pass it fitted, by prefit=True"
             )
-        return skops.io.load(io.BytesIO(data), trusted=[])
+        return data
+
+    def restore(self, data: bytes) -> Any:
+        """Return the estimator; skops builds only types that it trusts."""
+        return skops.io.loads(data, trusted=[])
 
 
 def resolve(members: Any, task: Task, schema: FeatureSchema, *, prefit: bool) -> list[Member]:
@@ -126,7 +124,7 @@ def _resolve_one(entry: Any, task: Task, schema: FeatureSchema, prefit: bool) ->
         return Member(name, plugin, estimator)
     if isinstance(what, type) or not hasattr(what, "predict"):
         raise ConfigError(f"member {name!r}: expected an estimator instance with fit and predict, got {what!r}")
-    if not prefit:
+    if hasattr(what, "get_params"):  # a library's raw Booster does not tell what it is for
         _check_task(name, what, task)
     return Member(name, plugins.model_of(what) or AnyEstimator(), what if prefit else clone(what))
 
@@ -170,7 +168,7 @@ def checked_weights(weights: Any, names: Sequence[str]) -> npt.NDArray[np.float6
             raise ConfigError(f"weights: expected one for each of {list(names)}, got {list(weights)}")
         weights = [weights[name] for name in names]
     try:
-        values = np.asarray(weights, dtype=np.float64)
+        values = np.array(weights, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"weights: expected numbers, got {weights!r}") from error
     if values.shape != (len(names),):

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Literal, cast
 
@@ -275,7 +277,11 @@ def model_of(estimator: Any) -> ModelPlugin | None:
     import xgboost; plugins that cannot be imported cannot accept anything.
     """
     library = type(estimator).__module__.partition(".")[0]
-    for name in sorted(known("model"), key=lambda name: (name != library, name)):
+    # A library that is installed but not imported has not made this estimator: ask its namesake last.
+    order = [
+        (name != library, name not in sys.modules and find_spec(name) is not None, name) for name in known("model")
+    ]
+    for *_, name in sorted(order):
         try:
             plugin = model(name)
         except PluginError:

@@ -43,8 +43,8 @@ def save(ensemble: Ensemble, path: Path, *, overwrite: bool) -> None:
     from sklearn.utils.validation import check_is_fitted
 
     check_is_fitted(ensemble, "members_")
-    if path.is_dir() and overwrite and any(path.iterdir()) and not (path / _MANIFEST).is_file():
-        raise ArtifactError(f"{path}: holds other files, no saved ensemble; it is not replaced; choose another name")
+    if overwrite and path.exists() and not _replaceable(path):
+        raise ArtifactError(f"{path}: is no saved ensemble; it is not replaced; choose another name")
     with atomic_directory(path, overwrite=overwrite) as directory:
         members = []
         for index, (name, model) in enumerate(ensemble.members_.items()):
@@ -109,12 +109,12 @@ def _restore(cls: type[Ensemble], path: Path, manifest: dict[str, Any]) -> Any:
         validator = plugins.validator(entry["name"])
         validator.restore(entry["state"])
         validators.append(validator)
+    schema = FeatureSchema.from_json(json.dumps(manifest["schema"]))
     weights = np.array([entry["weight"] for entry in manifest["members"]])
     ensemble: Any = cls(
         members=list(members.items()), weights=weights.tolist(), voting=manifest["voting"], prefit=True,
-        validators=[entry["name"] for entry in manifest["validators"]], **manifest["settings"],
+        schema=schema, **manifest["settings"],
     )  # fmt: skip
-    schema = FeatureSchema.from_json(json.dumps(manifest["schema"]))
     classes = classes_of(manifest)
     if len(classes):
         ensemble.classes_ = classes
@@ -133,9 +133,16 @@ def _restore(cls: type[Ensemble], path: Path, manifest: dict[str, Any]) -> Any:
     return ensemble
 
 
+def _replaceable(path: Path) -> bool:
+    """Tell whether this is an empty directory or a saved ensemble, and no link to one."""
+    if path.is_symlink() or not path.is_dir():
+        return False
+    return (path / _MANIFEST).is_file() or not any(path.iterdir())
+
+
 def _settings(ensemble: Ensemble) -> list[str]:
     """Return the names of parameters that are kept as they are."""
-    kept = ["reorder", "threshold", "min_confidence", "abstain_label"]
+    kept = ["validators", "reorder", "threshold", "min_confidence", "abstain_label"]
     return [key for key in kept if key in ensemble.get_params(deep=False)]
 
 

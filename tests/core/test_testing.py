@@ -272,7 +272,7 @@ def test_a_model_that_is_made_or_fitted_wrongly_is_told(plugin, message):
         ),
         (
             refragmented(constants=lambda c: c | {"answer": c["answer"][:, ::-1]}),
-            "lower, exported in float32: member 'prior': the exported graph does not give",
+            "lower, exported in float64: member 'prior': the exported graph does not give",
         ),
         (
             refragmented(text=lambda text: text.replace("CastLike (never, features)", "Cast <to = 1> (never)")),
@@ -387,7 +387,11 @@ def combining(rule):
             r"weights \[0.4, 0.4, 0.2\]: fragment, float32: its reference: expected",
         ),
         (
-            vote_fragment(constants=lambda c: c | {"share": np.full_like(c["share"], 1 / len(c["share"]))}),
+            vote_fragment(
+                constants=lambda c: (
+                    c | {"weight": np.ones_like(c["weight"]), "total": np.array([float(len(c["weight"]))])}
+                )
+            ),
             r"^voting 'soft', binary, weights \[0.4, 0.4, 0.2\]: fragment, float32: expected .*got .*1e-06 is allowed",
         ),
         (
@@ -410,12 +414,12 @@ def test_a_graph_for_one_number_of_rows_is_told():
 
     def fragment(self, weights, n_classes):
         rule = Soft.fragment(self, weights, n_classes)
-        text = rule.text.replace(" scores = ReduceSum", " sixty = ReduceSum").replace("}", "") + (
+        text = rule.text.replace(" scores = Div", " sixty = Div").replace("}", "") + (
             " scores = Expand (sixty, rows) }"
         )
         return replace(
             rule,
-            text=text.replace("(votes, share, members)", "(votes, share, members, rows)"),
+            text=text.replace("members, total)", "members, total, rows)"),
             constants=rule.constants | {"rows": np.array([60, n_classes])},
         )
 
@@ -681,7 +685,7 @@ def meddle(self, data, metadata):
 @pytest.mark.parametrize(
     ("exporter", "message"),
     [
-        (exporting(swap_nan), "binary, float32: member 'm0': the exported graph does not give .*missing"),
+        (exporting(swap_nan), "binary, float64: member 'm0': the exported graph does not give .*missing"),
         (
             exporting(lambda program: replace(program, decision=replace(program.decision, threshold=0.5))),
             r"binary, float32: vote \(mean\): the exported graph differs",

@@ -69,7 +69,7 @@ class OnnxExporter(Exporter):
         if precision not in ("float32", "float64"):
             raise ConfigError(f"onnx: precision: expected 'float32' or 'float64', got {precision!r}")
         newest = onnx.defs.onnx_opset_version()
-        if not OLDEST_OPSET <= opset <= newest:
+        if not isinstance(opset, int) or not OLDEST_OPSET <= opset <= newest:
             raise ConfigError(f"onnx: opset: expected {OLDEST_OPSET} to {newest}, got {opset!r}")
         wanted = _checked_outputs(program, outputs, guards)
         graph = Graph(np.dtype(precision), opset)

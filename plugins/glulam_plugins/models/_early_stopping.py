@@ -9,15 +9,16 @@ from glulam.errors import ConfigError
 __all__ = ["stop_rows"]
 
 
-def stop_rows(name: str, model: Any, eval_set: tuple[Any, Any] | None) -> tuple[Any, Any] | None:
-    """Return ``eval_set`` if the model stops early, else None.
+def stop_rows(
+    name: str, model: Any, eval_set: tuple[Any, Any] | None, asks: tuple[str, ...] = ("early_stopping_rounds",)
+) -> tuple[Any, Any] | None:
+    """Return ``eval_set`` if the model stops early (one of the parameters ``asks`` is set), else None.
 
     Raises ConfigError if it stops early and there are no rows to stop on.
     """
-    if not model.get_params().get("early_stopping_rounds"):
+    asked = [key for key in asks if model.get_params().get(key)]
+    if not asked:
         return None
     if eval_set is None:
-        raise ConfigError(
-            f"{name}: early_stopping_rounds needs rows to stop on; give fit(X, y, eval_set=(X_valid, y_valid))"
-        )
+        raise ConfigError(f"{name}: {asked[0]} needs rows to stop on; give fit(X, y, eval_set=(X_valid, y_valid))")
     return eval_set

@@ -24,6 +24,7 @@ from glulam_plugins.models._early_stopping import stop_rows
 
 _ZERO = np.float32(1e-35)  # LightGBM's kZeroThreshold, a float32 constant there too
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2  # bits of decision_type; bits 2 and 3 are the missing type
+_STOPS = ("early_stopping_round", "early_stopping_rounds", "early_stopping", "n_iter_no_change")
 _LINKS: dict[str, Link] = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
 
 
@@ -43,8 +44,8 @@ class LightGBM(ModelPlugin):
         return made(**(defaults | dict(params)))
 
     def accepts(self, model: Any) -> bool:
-        """Tell whether this is an LGBMClassifier, an LGBMRegressor or a Booster."""
-        return isinstance(model, (lightgbm.LGBMClassifier, lightgbm.LGBMRegressor, lightgbm.Booster))
+        """Tell whether this is an LGBMClassifier, an LGBMRegressor or a Booster, not a subclass with other rules."""
+        return type(model) in (lightgbm.LGBMClassifier, lightgbm.LGBMRegressor, lightgbm.Booster)
 
     def fit(
         self,
@@ -55,13 +56,24 @@ class LightGBM(ModelPlugin):
         eval_set: tuple[npt.NDArray[np.float32], npt.NDArray[Any]] | None = None,
     ) -> Any:
         """Fit; with ``early_stopping_rounds`` among the parameters, stop early on ``eval_set``."""
-        stop_on = stop_rows(self.name, model, eval_set)
+        stop_on = stop_rows(self.name, model, eval_set, _STOPS)
         if stop_on is None:
             return model.fit(X, y, sample_weight=sample_weight)
         # LightGBM 4.7 deprecates eval_set for a pair of arguments.
         if "eval_X" in inspect.signature(model.fit).parameters:
             return model.fit(X, y, sample_weight=sample_weight, eval_X=stop_on[0], eval_y=stop_on[1])
         return model.fit(X, y, sample_weight=sample_weight, eval_set=[stop_on])
+
+    def check(self, model: Any) -> None:
+        """Refuse models that do not answer a plain matrix with every tree in its full extent."""
+        params = model.params if isinstance(model, lightgbm.Booster) else model.get_params()
+        if params.get("pred_early_stop"):
+            raise UnsupportedModelError("lightgbm: pred_early_stop=True leaves trees out; use pred_early_stop=False")
+        if _booster(model).pandas_categorical:
+            raise UnsupportedModelError(
+                "lightgbm: fitted on native categories of a DataFrame, which is not supported yet; "
+                "fit it on category codes"
+            )
 
     def votes(self, model: Any, X: npt.NDArray[np.float32], task: Task) -> npt.NDArray[np.float64]:
         """Return LightGBM's own probabilities or values."""

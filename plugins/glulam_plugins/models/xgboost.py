@@ -30,6 +30,14 @@ _LINKS: dict[str, Link] = {
 }
 
 
+_KINDS = (
+    xgboost.XGBClassifier, xgboost.XGBRegressor, xgboost.XGBRFClassifier, xgboost.XGBRFRegressor, xgboost.Booster,
+)  # fmt: skip  # not their subclasses, which may predict by other rules
+_NO_CATEGORIES = (
+    "xgboost: enable_categorical=True is not supported yet; train without it (the schema's category codes are numbers)"
+)
+
+
 class XGBoost(ModelPlugin):
     """Gradient boosting by XGBoost; stored as its UBJSON."""
 
@@ -43,8 +51,8 @@ class XGBoost(ModelPlugin):
         return made(**(defaults | dict(params)))
 
     def accepts(self, model: Any) -> bool:
-        """Tell whether this is an XGBClassifier, an XGBRegressor or a Booster."""
-        return isinstance(model, (xgboost.XGBClassifier, xgboost.XGBRegressor, xgboost.Booster))
+        """Tell whether this is one of XGBoost's own classifiers and regressors, or a Booster."""
+        return type(model) in _KINDS
 
     def fit(
         self,
@@ -59,11 +67,19 @@ class XGBoost(ModelPlugin):
         rows = None if stop_on is None else [stop_on]
         return model.fit(X, y, sample_weight=sample_weight, eval_set=rows, verbose=False)
 
+    def check(self, model: Any) -> None:
+        """Refuse models that expect native categories."""
+        if "c" in (_booster(model).feature_types or []):
+            raise UnsupportedModelError(_NO_CATEGORIES)
+
     def votes(self, model: Any, X: npt.NDArray[np.float32], task: Task) -> npt.NDArray[np.float64]:
         """Return XGBoost's own probabilities or values, which it computes in float32."""
-        answer = _booster(model).inplace_predict(
-            X, iteration_range=(0, _iterations(model)), missing=np.nan, validate_features=False
-        )
+        settings = {"iteration_range": (0, _iterations(model)), "missing": _missing(model), "validate_features": False}
+        if _objective(model) == "multi:softmax":  # it predicts labels; XGBClassifier makes probabilities like this
+            margin = _booster(model).inplace_predict(X, predict_type="margin", **settings)
+            powers = np.exp(margin - margin.max(axis=1, keepdims=True))
+            return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float64)
+        answer = _booster(model).inplace_predict(X, **settings)
         if task == "regression":
             return np.asarray(answer, dtype=np.float64).reshape(-1, 1)
         if answer.ndim == 1:
@@ -73,10 +89,7 @@ class XGBoost(ModelPlugin):
 
     def lower(self, model: Any, schema: FeatureSchema) -> LoweredMember:
         """Lower the trees that predict uses (up to the best iteration). Refuses what it cannot do exactly."""
-        if not isinstance(model, xgboost.Booster) and not np.isnan(model.missing):
-            raise UnsupportedModelError(
-                f"xgboost: missing={model.missing!r} is not supported yet; train with NaN as the missing value"
-            )
+        _refuse_other_missing(model)
         learner = _learner(model)
         booster, settings = learner["gradient_booster"], learner["learner_model_param"]
         _refuse_unsupported(booster, settings)
@@ -96,7 +109,7 @@ class XGBoost(ModelPlugin):
 
     def leaves(self, model: Any, X: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         """Return the leaves that XGBoost says each row reaches."""
-        rows = xgboost.DMatrix(X, missing=np.nan)
+        rows = xgboost.DMatrix(X, missing=_missing(model))
         nodes = _booster(model).predict(
             rows, pred_leaf=True, iteration_range=(0, _iterations(model)), validate_features=False
         )
@@ -117,7 +130,8 @@ class XGBoost(ModelPlugin):
         return np.array([gain.get(name, 0.0) for name in names])
 
     def dump(self, model: Any) -> bytes:
-        """Return UBJSON of the trees that predict uses."""
+        """Return UBJSON of the trees that predict uses. It has no place for ``missing``, which must be NaN."""
+        _refuse_other_missing(model)
         booster, used = _booster(model), _iterations(model)
         if used:
             booster = booster[:used]
@@ -141,6 +155,24 @@ def _iterations(model: Any) -> int:
     return 0 if best is None else int(best) + 1
 
 
+def _missing(model: Any) -> float:
+    """Return the value that counts as missing; NaN for a bare Booster, which does not keep it."""
+    return float(getattr(model, "missing", np.nan))
+
+
+def _refuse_other_missing(model: Any) -> None:
+    if not np.isnan(_missing(model)):
+        raise UnsupportedModelError(
+            f"xgboost: missing={_missing(model)!r} is not supported yet; train with NaN as the missing value"
+        )
+
+
+def _objective(model: Any) -> str:
+    if isinstance(model, xgboost.Booster):
+        return str(json.loads(model.save_config())["learner"]["objective"]["name"])
+    return str(model.objective)
+
+
 def _learner(model: Any) -> Any:
     return json.loads(bytes(_booster(model).save_raw("json")))["learner"]
 
@@ -161,9 +193,10 @@ def _refuse_unsupported(booster: Mapping[str, Any], settings: Mapping[str, Any])
     if not trees:
         raise UnsupportedModelError("xgboost: the model has no trees; fit it with at least one")
     if any(any(tree["split_type"]) for tree in trees):
+        raise UnsupportedModelError(_NO_CATEGORIES)
+    if any(int(tree["tree_param"]["size_leaf_vector"]) > 1 for tree in trees):
         raise UnsupportedModelError(
-            "xgboost: enable_categorical=True is not supported yet; train without it "
-            "(the schema's category codes are numbers)"
+            "xgboost: multi_strategy='multi_output_tree' is not supported yet; use 'one_output_per_tree'"
         )
 
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from glulam.hookspecs import VotingStrategy, hookimpl
 from glulam.program import OnnxFragment
+from glulam_plugins.voting._weights import simple_weights
 
 FLOOR = float(np.finfo(np.float32).eps)
 """Probabilities below this (1.2e-7) count as this, so that one member's 0 is no veto for ever."""
@@ -20,7 +21,7 @@ class LogPool(VotingStrategy):
 
     def combine(self, votes: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the pooled probabilities."""
-        logs = np.average(np.log(np.maximum(votes, FLOOR)), axis=1, weights=weights)
+        logs = (np.log(np.maximum(votes, FLOOR)) * _share(weights)).sum(axis=1)
         pooled = np.exp(logs - logs.max(axis=1, keepdims=True))
         return np.asarray(pooled / pooled.sum(axis=1, keepdims=True))
 
@@ -36,10 +37,15 @@ class LogPool(VotingStrategy):
             reference=lambda votes: self.combine(votes, weights),
             constants={
                 "floor": np.array([FLOOR]),
-                "share": (weights / weights.sum())[:, None],
+                "share": _share(weights),
                 "members": np.array([1]),
             },
         )
+
+
+def _share(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    whole = simple_weights(weights)
+    return np.asarray((whole / whole.sum())[:, None])
 
 
 @hookimpl

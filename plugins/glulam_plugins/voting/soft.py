@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from glulam.hookspecs import VotingStrategy, hookimpl
 from glulam.program import OnnxFragment
+from glulam_plugins.voting._weights import simple_weights
 
 
 class Soft(VotingStrategy):
@@ -16,16 +17,19 @@ class Soft(VotingStrategy):
 
     def combine(self, votes: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the weighted mean over members."""
-        return np.asarray(np.average(votes, axis=1, weights=weights))
+        whole = simple_weights(weights)
+        return np.asarray((votes * whole[:, None]).sum(axis=1) / whole.sum())
 
     def fragment(self, weights: npt.NDArray[np.float64], n_classes: int) -> OnnxFragment:
-        """Return the weighted mean as two nodes."""
+        """Return the weighted mean as three nodes, in the order of `combine`: ties stay ties in float64."""
+        whole = simple_weights(weights)
         return OnnxFragment(
-            text="soft (votes, share, members) => (scores) {"
-            " weighted = Mul (votes, share)"
-            " scores = ReduceSum <keepdims = 0> (weighted, members) }",
+            text="soft (votes, weight, members, total) => (scores) {"
+            " weighted = Mul (votes, weight)"
+            " sums = ReduceSum <keepdims = 0> (weighted, members)"
+            " scores = Div (sums, total) }",
             reference=lambda votes: self.combine(votes, weights),
-            constants={"share": (weights / weights.sum())[:, None], "members": np.array([1])},
+            constants={"weight": whole[:, None], "members": np.array([1]), "total": np.array([whole.sum()])},
         )
 
 
