@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from joblib import Parallel, delayed
+from sklearn.utils.parallel import Parallel, delayed
 
 from glulam.members import Member
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils.validation import check_consistent_length
 
 from glulam._base import Ensemble
 from glulam._targets import class_target, value_target
@@ -104,6 +105,8 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):  # type: ignore[misc]  # sc
 
         Raises FeatureError, ConfigError or PluginError saying what to change.
         """
+        if getattr(X, "ndim", None) == 2 and y is not None:  # before anything is said of the classes
+            check_consistent_length(X, y)
         target = class_target(y, type(self).__name__)
         Decision.checked(target.classes, self.threshold, self.min_confidence, self.abstain_label)
         self._fit(X, target, sample_weight, eval_set)

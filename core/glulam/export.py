@@ -97,7 +97,7 @@ def export(
         data, report = _narrowest(ensemble, program, writer, proof_rows, options)
     else:
         data, report = _proven(ensemble, program, writer, precision, proof_rows, options)
-    data = writer.attach(data, _describe(ensemble, program, report, data).to_metadata())
+    data = writer.attach(data, _describe(ensemble, program, report, data).to_metadata(data))
     # Open the finished bytes as a user will: metadata and graph must agree.
     ProductionEnsemble(data).warmup(1)
     with atomic_file(path, overwrite=overwrite) as out:

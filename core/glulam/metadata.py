@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +16,13 @@ import numpy.typing as npt
 from glulam.errors import ArtifactError, ConfigError
 from glulam.schema import FeatureSchema
 
-__all__ = ["FORMAT", "Description", "classes_of", "json_classes"]
+__all__ = ["FORMAT", "Description", "check_graph", "checksum", "classes_of", "json_classes"]
 
 FORMAT = 1
 """Version of this layout. It grows when an older reader would misread a newer file."""
 
-_KEYS = ("glulam.format", "glulam.schema", "glulam.ensemble", "glulam.parity", "glulam.training")
+_KEYS = ("glulam.format", "glulam.schema", "glulam.ensemble", "glulam.parity", "glulam.training", "glulam.graph")
+_SUM = "glulam.sum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +38,17 @@ class Description:
     parity: dict[str, Any]
     training: dict[str, Any]
 
-    def to_metadata(self) -> dict[str, str]:
-        """Return the entries for ``metadata_props``."""
-        return {
+    def to_metadata(self, graph: bytes) -> dict[str, str]:
+        """Return the entries for ``metadata_props``, which are appended to the bytes ``graph``."""
+        entries = {
             "glulam.format": str(FORMAT),
             "glulam.schema": self.schema.to_json(),
             "glulam.ensemble": json.dumps(self.ensemble, allow_nan=False),
             "glulam.parity": json.dumps(self.parity, allow_nan=False),
             "glulam.training": json.dumps(self.training, allow_nan=False),
+            "glulam.graph": f"{len(graph)} {hashlib.sha256(graph).hexdigest()}",
         }
+        return entries | {_SUM: checksum(entries)}
 
     @classmethod
     def from_metadata(cls, entries: Mapping[str, str], path: str) -> Description:
@@ -63,9 +69,11 @@ class Description:
             raise ArtifactError(
                 f"{path}: damaged metadata: format {version!r}, missing entries {lacking}; export again"
             )
+        if entries.get(_SUM) != checksum(entries):
+            raise ArtifactError(f"{path}: its metadata has changed since it was exported; export again")
         try:
             schema = FeatureSchema.from_json(entries["glulam.schema"])
-            ensemble, parity, training = (json.loads(entries[key]) for key in _KEYS[2:])
+            ensemble, parity, training = (json.loads(entries[key]) for key in _KEYS[2:5])
             described = cls(schema, ensemble, parity, training)
             classes_of(described.ensemble)
             if not all(isinstance(part, dict) for part in (ensemble, parity, training)):
@@ -73,6 +81,26 @@ class Description:
         except (ValueError, KeyError, TypeError, ConfigError) as error:
             raise ArtifactError(f"{path}: damaged metadata: {error}; export again") from error
         return described
+
+
+def checksum(entries: Mapping[str, str]) -> str:
+    """Return the sha256 over all entries of the description. It finds changes, not forgery."""
+    return hashlib.sha256("\0".join(entries[key] for key in _KEYS).encode()).hexdigest()
+
+
+def check_graph(entries: Mapping[str, str], source: str | os.PathLike[str] | bytes, path: str) -> None:
+    """Raise ArtifactError unless a file's graph is the one that its metadata was written for, and was proven."""
+    length, _, expected = entries["glulam.graph"].partition(" ")
+    digest = hashlib.sha256()
+    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as data:  # noqa: PTH123
+        left = int(length) if length.isdigit() else 0
+        while left and (part := data.read(min(left, 1 << 20))):
+            digest.update(part)
+            left -= len(part)
+    if left or digest.hexdigest() != expected:
+        raise ArtifactError(
+            f"{path}: the graph is not the one that was proven: it has changed since it was exported; export again"
+        )
 
 
 def json_classes(classes: npt.NDArray[Any]) -> dict[str, Any]:

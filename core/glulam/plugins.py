@@ -208,7 +208,8 @@ def _install_advice(entry: EntryPoint, error: Exception) -> str:
     if not isinstance(error, ImportError):
         return f"check the installation of {_owner(entry)} and of its library"
     name = entry.name.partition(".")[2]
-    if entry.dist is not None and name in (entry.dist.metadata.get_all("Provides-Extra") or []):
+    extras = entry.dist.metadata.get_all("Provides-Extra") or [] if entry.dist is not None else []
+    if entry.dist is not None and name.replace("_", "-") in (extra.replace("_", "-") for extra in extras):
         return f"install it with: pip install '{entry.dist.name}[{name}]'"
     missing = (error.name or "").partition(".")[0]
     if not missing:

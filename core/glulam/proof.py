@@ -97,7 +97,7 @@ class ParityReport:
         what = "relative difference" if self.relative else "difference"
         lines = [f"{'family':<18}{'rows':>8}{'largest ' + what:>30}{'labels that differ':>20}"]
         for result in self.families:
-            note = f"  ({', '.join(result.refused_by)} refuse; interpreter)" if result.refused_by else ""
+            note = f"  (refused by {', '.join(result.refused_by)}: interpreter)" if result.refused_by else ""
             figures = (result.rows, result.largest_difference, result.label_differences)
             lines.append(_line(result.family, *figures) + note)
         lines.append(_line("all", self.rows, self.largest_difference, self.label_differences))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from glulam.errors import ArtifactError, ConfigError, FeatureError
-from glulam.metadata import Description, classes_of
+from glulam.metadata import Description, check_graph, classes_of
 from glulam.schema import FeatureSchema
 
 __all__ = ["ProductionEnsemble", "load"]
@@ -53,7 +53,9 @@ class ProductionEnsemble:
             raise ConfigError(f"invalid: expected 'raise' or 'ignore', got {invalid!r}")
         label = "<bytes>" if isinstance(source, bytes) else str(source)
         self._session = _open(source, label, _session_options(profile))
-        self._description = Description.from_metadata(self._session.get_modelmeta().custom_metadata_map, label)
+        entries = self._session.get_modelmeta().custom_metadata_map
+        self._description = Description.from_metadata(entries, label)
+        check_graph(entries, source, label)
         self._classes = classes_of(self._description.ensemble)
         _check_agreement(self._session, self._description, len(self._classes), label)
         self._reorder = reorder
@@ -134,6 +136,8 @@ class ProductionEnsemble:
 
     def _encode(self, rows: Any) -> npt.NDArray[np.float32]:
         """Turn a table or a single row into the float32 matrix that the graph takes."""
+        if getattr(rows, "ndim", None) == 1 and hasattr(rows, "to_dict"):  # a row of a pandas table
+            rows = rows.to_dict()
         if isinstance(rows, Mapping):
             if rows and all(np.ndim(value) == 0 for value in rows.values()):
                 rows = {name: _one(value) for name, value in rows.items()}

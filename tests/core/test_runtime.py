@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from glulam import EnsembleClassifier, EnsembleRegressor, Feature, FeatureSchema, ProductionEnsemble, load
 from glulam.errors import ArtifactError, ConfigError, FeatureError
+from glulam.metadata import checksum
 
 SMALL = {"n_estimators": 5}
 MEMBERS = [("lightgbm", SMALL), ("xgboost", SMALL), ("random_forest", SMALL)]
@@ -278,10 +279,12 @@ def test_members_that_are_no_forest_are_refused_at_export(binary, tmp_path):
 # -- files that are none ------------------------------------------------------------------------
 
 
-def with_metadata(path, tmp_path, **changes):
-    """Write a copy of a file with some metadata entries changed; None removes one."""
+def with_metadata(path, tmp_path, sign=True, **changes):
+    """Write a copy of a file with some metadata entries changed, and its sum made right; None removes one."""
     model = onnx.load(path)
     entries = {entry.key: entry.value for entry in model.metadata_props} | changes
+    if sign and None not in entries.values():
+        entries["glulam.sum"] = checksum(entries)
     del model.metadata_props[:]
     for key, value in entries.items():
         if value is not None:
@@ -359,6 +362,26 @@ def test_metadata_that_disagrees_is_refused(path, tmp_path, key, edit, message):
         load(with_metadata(path, tmp_path, **edited(path, key, edit)))
 
 
+def test_any_change_of_metadata_or_graph_is_refused(path, tmp_path):
+    """What the file says of itself, and what it computes, are as they were when it was proven."""
+    changed = edited(path, "glulam.ensemble", lambda e: e["members"][0].update(weight=99.0))
+    with pytest.raises(ArtifactError, match="its metadata has changed since it was exported; export again"):
+        load(with_metadata(path, tmp_path, sign=False, **changed))
+    model = onnx.load(path)
+    share = next(tensor for tensor in model.graph.initializer if tensor.name == "vote.weight")
+    share.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(share) * 3, share.name))
+    (tmp_path / "graph.onnx").write_bytes(model.SerializeToString())
+    for source in (tmp_path / "graph.onnx", model.SerializeToString()):
+        with pytest.raises(ArtifactError, match="the graph is not the one that was proven"):
+            load(source)
+
+
+def test_metadata_of_ones_own_may_be_added(path, tmp_path, binary):
+    """A file that somebody labels with further entries still opens."""
+    labelled = with_metadata(path, tmp_path, **{"owner": "risk team"})
+    np.testing.assert_array_equal(load(labelled).predict(binary[0]), load(path).predict(binary[0]))
+
+
 @pytest.mark.parametrize("key", ["glulam.schema", "glulam.ensemble", "glulam.parity", "glulam.training"])
 @pytest.mark.parametrize("value", [None, "", "{", "[]", "3"])
 def test_damaged_metadata_is_refused(path, tmp_path, key, value):
@@ -404,3 +427,10 @@ def test_bad_rows_are_named(path, rows, message):
     """Wrong shapes and values get the same errors in serving as in training."""
     with pytest.raises(FeatureError, match=message):
         load(path).predict(rows)
+
+
+def test_a_row_of_a_pandas_table_is_a_single_row(path, binary):
+    """X.iloc[0] is answered like the row itself, by name."""
+    frame = pd.DataFrame(binary[0][:3], columns=NAMES)
+    model = load(path)
+    np.testing.assert_array_equal(model.predict_proba(frame.iloc[1]), model.predict_proba(frame)[1:2])

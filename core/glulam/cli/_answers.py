@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from glulam.cli._columns import feature_values
 from glulam.cli._data import Source, rows_of
 from glulam.errors import ArtifactError, FeatureError
 from glulam.runtime import ProductionEnsemble
+
+if TYPE_CHECKING:
+    from glulam.cli._target import Generated
 
 __all__ = ["Chunk", "Oracle", "chunks", "generated_chunks"]
 
@@ -72,23 +75,18 @@ def _columns(model: ProductionEnsemble, source: Source, *, reorder: bool) -> lis
     return schema.names
 
 
-def generated_chunks(model: ProductionEnsemble, source: Source, generator: str, rows: int) -> Iterator[Chunk]:
-    """Yield the features that a generator makes of the whole file."""
-    from glulam import plugins
-
-    made = plugins.features(generator)
-    with rows_of(source.path):
-        table, _ = made.check(source.read())
-        values, of_row = made.generate(table)
-    if list(made.columns) != model.schema.names:
+def generated_chunks(model: ProductionEnsemble, source: Source, made: Generated, rows: int) -> Iterator[Chunk]:
+    """Yield the features that a generator made of the whole file."""
+    values, of_file = made.values, made.of_file[made.rows].tolist()
+    if made.columns != model.schema.names:
         raise FeatureError(
-            f"feature generator {generator!r} makes the columns {list(made.columns)}, the model takes "
+            f"feature generator {made.name!r} makes the columns {made.columns}, the model takes "
             f"{model.schema.names}; name the generator that it was trained with"
         )
     for start in range(0, len(values), rows):
         piece = values[start : start + rows]
         columns = {name: piece[:, index] for index, name in enumerate(made.columns)}
-        yield Chunk(columns, of_row[start : start + rows].tolist(), source.size * (start + len(piece)) / len(values))
+        yield Chunk(columns, of_file[start : start + rows], source.size * (start + len(piece)) / len(values))
 
 
 class Oracle:

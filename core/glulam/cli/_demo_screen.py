@@ -89,13 +89,13 @@ def show_export(console: Console, export: dict[str, Any]) -> None:
         f"({export['export_seconds']:.1f} s, {_size(export['file_bytes'])})",
     )
     _say(console, f"{members}, {export['voting']} vote; each vote held to its library's own:")
-    whole = {"family": "all", **{key: parity[key] for key in ("rows", "largest_difference", "ties")}}
+    whole = {"family": "all", **{key: parity[key] for key in ("rows", "largest_difference", "label_differences")}}
     rows = [
-        [each["family"], f"{each['rows']:,}", f"{each['largest_difference']:.1e}", str(each["ties"])]
+        [each["family"], f"{each['rows']:,}", f"{each['largest_difference']:.1e}", str(each["label_differences"])]
         for each in (*parity["families"], whole)
     ]
-    _table(console, ["family", "rows", "largest difference", "ties in labels"], rows)
-    told = f"{parity['label_differences']} labels differ; {parity['precision']}, tolerance {parity['tolerance']:g}"
+    _table(console, ["family", "rows", "largest difference", "labels that differ"], rows)
+    told = f"{parity['precision']}, tolerance {parity['tolerance']:g}; labels may differ only at a native tie"
     for each in parity["families"]:
         if each["refused_by"]:
             told += f"; {', '.join(each['refused_by'])} takes no {each['family']} rows: reference interpreter there"

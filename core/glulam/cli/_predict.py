@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from glulam.cli._answers import Chunk, Oracle
     from glulam.cli._data import Source
+    from glulam.cli._target import Generated
 
 __all__ = ["predict"]
 
@@ -76,6 +77,7 @@ def predict(
     from glulam.cli._answers import Oracle, chunks, generated_chunks
     from glulam.cli._data import Source
     from glulam.cli._output import output_kind
+    from glulam.cli._target import generated
 
     output_kind(out)
     for given in (model, data):
@@ -85,16 +87,18 @@ def predict(
     begun = time.perf_counter()
     oracle = Oracle(model, proba=proba, votes=votes, strict=invalid is Invalid.ERROR)
     source = Source.open(data)
-    if features is not None:
-        stream = generated_chunks(oracle.model, source, features, chunk_rows)
+    made = generated(source, features) if features is not None else None
+    if made is not None:
+        stream = generated_chunks(oracle.model, source, made, chunk_rows)
     else:
         stream = chunks(oracle.model, source, reorder=reorder, rows=chunk_rows)
     with progress(f"predicting {data.name}", source.size, quiet=quiet or as_json) as advance:
-        written = _write(stream, oracle, source, out, overwrite=force, numbered=features is not None, advance=advance)
+        written = _write(stream, oracle, source, out, overwrite=force, numbered=made is not None, advance=advance)
     seconds = time.perf_counter() - begun
-    document = {"out": out, **written, "seconds": round(seconds, 3)}
+    checked = made.to_dict() if made is not None else {"check": None, "warm_up": 0}
+    document = {"out": out, **written, **checked, "seconds": round(seconds, 3)}
     if not quiet or as_json:
-        finish(ctx, document, lambda screen: facts(screen, _summary(document)))
+        finish(ctx, document, lambda screen: facts(screen, _summary(document, made)))
 
 
 def _write(
@@ -127,8 +131,9 @@ def _write(
     return {"rows": rows, "invalid_rows": invalid, "columns": list(columns)}
 
 
-def _summary(document: dict[str, Any]) -> dict[str, object]:
+def _summary(document: dict[str, Any], made: Generated | None) -> dict[str, object]:
     return {
+        "features": made and f"{made.warm_up} warm-up rows dropped; {made.findings or 'nothing checked'}",
         "written": document["out"],
         "rows": f"{document['rows']:,} in {document['seconds']:.2f} s",
         "invalid rows": document["invalid_rows"] or None,

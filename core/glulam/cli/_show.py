@@ -65,10 +65,11 @@ def facts(screen: Console, pairs: Mapping[str, object]) -> None:
 
 def members_table(info: Mapping[str, Any]) -> Table:
     """Return the members of an exported file, as `ProductionEnsemble.info` describes them."""
-    differences = info["parity"].get("members", {})
+    parity = info["parity"]
+    differences = parity.get("members", {})
     return table(
         "Members",
-        ("name", "plugin", "weight>", "library", "largest difference>"),
+        ("name", "plugin", "weight>", "library", f"{_difference(parity)}>"),
         (
             (
                 member["name"],
@@ -89,17 +90,22 @@ def proof_table(parity: Mapping[str, Any]) -> Table:
             family["family"],
             f"{family['rows']:,}",
             f"{family['largest_difference']:.2e}",
-            family["ties"],
+            family["label_differences"],
             f"{', '.join(family['refused_by'])} refuse; interpreter" if family["refused_by"] else "",
         )
         for family in parity["families"]
     ]
-    rows.append(("all", f"{parity['rows']:,}", f"{parity['largest_difference']:.2e}", parity["ties"], ""))
+    rows.append(("all", f"{parity['rows']:,}", f"{parity['largest_difference']:.2e}", parity["label_differences"], ""))
     return table(
         f"Proof against the training libraries ({parity['precision']}, tolerance {parity['tolerance']:g})",
-        ("rows of family", "rows>", "largest difference>", "ties>", "note"),
+        ("rows of family", "rows>", f"{_difference(parity)}>", "labels\nthat differ>", "note"),
         rows,
     )
+
+
+def _difference(parity: Mapping[str, Any]) -> str:
+    """Return the heading of differences; in two lines, so that a narrow terminal has room for the names."""
+    return f"largest{' relative' if parity.get('relative') else ''}\ndifference"
 
 
 @contextlib.contextmanager

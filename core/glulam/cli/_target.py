@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from glulam.cli._columns import holds_numbers, numbers, objects
 from glulam.cli._data import Source, rows_of
 from glulam.errors import FeatureError, FeatureTypeError
 
-__all__ = ["NEXT_DIRECTION", "TrainingTable", "decide_task", "generated_table", "plain_table"]
+__all__ = ["NEXT_DIRECTION", "Generated", "TrainingTable", "decide_task", "generated", "generated_table", "plain_table"]
 
 Array = npt.NDArray[Any]
 
@@ -26,12 +27,59 @@ MOST_CLASSES = 20
 
 
 @dataclass(frozen=True, slots=True)
+class Generated:
+    """What a feature generator made of a file.
+
+    name, columns
+        the names of the generator and of its features
+    raw, checked, of_file
+        the file's table, what the generator's check returned, and which row of the file each row of that is
+    values, rows
+        the features [n, n_columns], and which row of ``checked`` each of theirs is
+    report
+        of the check; None if it gives none
+    """
+
+    name: str
+    columns: list[str]
+    raw: Any
+    checked: Any
+    of_file: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+    rows: npt.NDArray[np.int64]
+    report: Any
+
+    @property
+    def warm_up(self) -> int:
+        """Checked rows that have no features."""
+        return len(self.of_file) - len(self.rows)
+
+    @property
+    def findings(self) -> str | None:
+        """The report in one line."""
+        if self.report is None:
+            return None
+        return "; ".join(" ".join(line.split()) for line in str(self.report).splitlines())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the check found and the warm-up, for JSON."""
+        return {"check": None if self.report is None else self.report.to_dict(), "warm_up": self.warm_up}
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingTable:
-    """Features by name, those that are categorical, and the target [n_rows]."""
+    """Features by name, those that are categorical, and the target [n_rows].
+
+    ``rows`` are their numbers in the file, counted from 0, None if they are all; ``made`` is what a
+    generator made, of which ``unlabelled`` rows have no next close and are left out.
+    """
 
     columns: dict[str, Array]
     categorical: list[str]
     target: Array
+    rows: list[int] | None = None
+    made: Generated | None = None
+    unlabelled: int = 0
 
 
 def plain_table(source: Source, target: str, drop: list[str], categorical: list[str]) -> TrainingTable:
@@ -54,32 +102,56 @@ def plain_table(source: Source, target: str, drop: list[str], categorical: list[
         name: numbers(column) if holds_numbers(column.type) and name not in categorical else objects(column)
         for name, column in ((name, table.column(name)) for name in names)
     }
-    return TrainingTable(columns, categorical, _target(source, table, target))
+    return TrainingTable(columns, categorical, _target(source, table.column(target), target, range(table.num_rows)))
 
 
-def generated_table(source: Source, target: str, generator: str) -> TrainingTable:
-    """Return what a feature generator makes of a file, with the target of the same rows."""
+def generated(source: Source, generator: str, *, drop: bool = False) -> Generated:
+    """Return what a feature generator makes of a file; ``drop`` leaves out rows that cannot be."""
     from glulam import plugins
 
     made = plugins.features(generator)
+    table = source.read()
+    with rows_of(source.path):
+        checked, report = made.check(table, drop=drop)
+    # A mapping is the check's own: a column "row" of the file itself means something else.
+    own = isinstance(checked, Mapping) and "row" in checked
+    of_file = np.asarray(checked["row"] if own else np.arange(table.num_rows), dtype=np.int64)
+    with rows_of(source.path, of_file.tolist()):
+        values, rows = made.generate(checked)
+    return Generated(generator, list(made.columns), table, checked, of_file, values, rows, report)
+
+
+def generated_table(source: Source, target: str, generator: str, *, drop: bool) -> TrainingTable:
+    """Return what a feature generator makes of a file, with the target of the same rows."""
     direction = target == NEXT_DIRECTION and target not in source.names
     if not direction:
         _check_known(source, [target], "--target")
-    table = source.read()
-    with rows_of(source.path):
-        # Nothing is dropped or reordered here: rows that cannot be are an error, with what to do.
-        checked, _ = made.check(table)
-        values, rows = made.generate(checked)
+    try:
+        made = generated(source, generator, drop=drop)
+    except FeatureError as error:
+        if drop or "drop=True" not in str(error):
+            raise
+        raise type(error)(f"{error}; on the command line: --drop-bad") from error
+    values, rows = made.values, made.rows
     if direction:
-        if "close" not in source.names:
-            raise FeatureError(f"{source.path}: --target {NEXT_DIRECTION} needs a column 'close'")
-        close = numbers(table.column("close"))
+        close = _closes(source, made)
         known = rows + 1 < len(close)  # the last row has no next one
         values, rows = values[known], rows[known]
         labels: Array = (close[rows + 1] > close[rows]).astype(np.int64)
-    else:
-        labels = _target(source, table.take(pa.array(rows)), target)
-    return TrainingTable({name: values[:, index] for index, name in enumerate(made.columns)}, [], labels)
+    of_file = made.of_file[rows].tolist()
+    if not direction:
+        labels = _target(source, made.raw.column(target).take(pa.array(of_file)), target, of_file)
+    columns = {name: values[:, index] for index, name in enumerate(made.columns)}
+    return TrainingTable(columns, [], labels, of_file, made, len(made.rows) - len(rows))
+
+
+def _closes(source: Source, made: Generated) -> Array:
+    """Return the closes of the checked rows: between raw ones there may be rows that were dropped."""
+    if isinstance(made.checked, Mapping) and "close" in made.checked:
+        return np.asarray(made.checked["close"], dtype=np.float64)
+    if "close" not in source.names:
+        raise FeatureError(f"{source.path}: --target {NEXT_DIRECTION} needs a column 'close'")
+    return numbers(made.raw.column("close"))
 
 
 def _check_known(source: Source, names: list[str], option: str) -> None:
@@ -126,21 +198,28 @@ def _first_odd(column: Any) -> tuple[int, object]:
     return first
 
 
-def _target(source: Source, table: Any, name: str) -> Array:
-    """Return the target as float64, int64, bool or text [n_rows]."""
-    column = table.column(name)
+def _target(source: Source, column: Any, name: str, rows: Sequence[int]) -> Array:
+    """Return the target as float64, int64, bool or text [n_rows]; ``rows`` are the numbers in the file."""
     if column.null_count:
-        row = column.is_null().to_pylist().index(True)
+        row = rows[column.is_null().to_pylist().index(True)]
         raise FeatureError(f"{source.path}, row {row + 1}: the target {name!r} is missing; leave such rows out")
     kind = column.type
     if pa.types.is_integer(kind):
-        return np.array(column.to_pylist(), dtype=np.int64)
+        whole = column.to_pylist()
+        largest = max(whole, default=0)
+        if largest > np.iinfo(np.int64).max:
+            row = rows[whole.index(largest)]
+            raise FeatureError(
+                f"{source.path}, row {row + 1}: the target {name!r} is {largest}, expected whole numbers within "
+                "int64; use smaller ones, text for labels, or float64 for values"
+            )
+        return np.array(whole, dtype=np.int64)
     if holds_numbers(kind):
         values = numbers(column)
         if not np.isfinite(values).all():
-            row = int(np.flatnonzero(~np.isfinite(values))[0])
+            first = int(np.flatnonzero(~np.isfinite(values))[0])
             raise FeatureError(
-                f"{source.path}, row {row + 1}: the target {name!r} is {values[row]}; leave such rows out"
+                f"{source.path}, row {rows[first] + 1}: the target {name!r} is {values[first]}; leave such rows out"
             )
         return values
     values = column.to_pylist()
@@ -149,10 +228,11 @@ def _target(source: Source, table: Any, name: str) -> Array:
     return np.array(values)
 
 
-def decide_task(target: Array, asked: str) -> tuple[str, str, Array]:
+def decide_task(target: Array, asked: str, rows: Sequence[int] | None = None) -> tuple[str, str, Array]:
     """Return ``classification`` or ``regression``, why, and the target as that task takes it.
 
     By default numbers are for regression if some are fractional or more than 20 are distinct.
+    ``rows`` are the numbers in the file for errors, None if the target has them all.
     """
     numeric = target.dtype.kind in "if"
     whole = not numeric or bool((target == np.floor(target)).all())
@@ -171,10 +251,19 @@ def decide_task(target: Array, asked: str) -> tuple[str, str, Array]:
                 f"--task regression: the target holds labels such as {target[0].item()!r}, no numbers"
             )
         return task, reason, target.astype(np.float64)
-    if not whole:
-        first = int(np.flatnonzero(target != np.floor(target))[0])
-        raise FeatureTypeError(
-            f"--task classification: the target is fractional (row {first + 1}: {target[first]}); labels are whole "
-            "numbers, text or true/false"
-        )
-    return task, reason, target.astype(np.int64) if numeric else target
+    return task, reason, _whole_labels(target, rows) if numeric else target
+
+
+def _whole_labels(target: Array, rows: Sequence[int] | None) -> Array:
+    """Return numbers as int64 labels. Raises FeatureTypeError for fractions and what int64 does not hold."""
+    # The cast would silently wrap; 2**63 itself is a float64, the largest int64 is none.
+    beyond = (target < -(2.0**63)) | (target >= 2.0**63) if target.dtype.kind == "f" else np.zeros(len(target), bool)
+    for wrong, what in ((target != np.floor(target), "fractional"), (beyond, "beyond int64")):
+        if wrong.any():
+            first = int(np.flatnonzero(wrong)[0])
+            row = first if rows is None else rows[first]
+            raise FeatureTypeError(
+                f"--task classification: the target is {what} (row {row + 1}: {target[first]}); labels are whole "
+                "numbers within int64, text or true/false; --task regression learns any number"
+            )
+    return target.astype(np.int64)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from glulam.cli._options import Data, Force, Json, Quiet, numbers, specification
 from glulam.cli._show import facts, finish, members_table, proof_table
+
+if TYPE_CHECKING:
+    from glulam.cli._target import TrainingTable
 
 __all__ = ["train"]
 
@@ -66,6 +69,13 @@ def train(
         str | None,
         typer.Option(metavar="NAME", help="Feature generator that makes the features, such as technical from candles."),
     ] = None,
+    drop_bad: Annotated[
+        bool,
+        typer.Option(
+            "--drop-bad",
+            help="With --features: leave out rows that cannot be, such as duplicates, sort the rest, and say how many.",
+        ),
+    ] = False,
     drop: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="Column that is no feature; may be repeated.")
     ] = None,
@@ -127,6 +137,8 @@ def train(
     )
     if features is not None and (drop or categorical):
         raise typer.BadParameter("with --features the features are the generator's", param_hint="--drop, --categorical")
+    if features is None and drop_bad:
+        raise typer.BadParameter("needs --features, whose check finds bad rows", param_hint="--drop-bad")
     saved = save if save is not None else out.with_suffix(".trained")
     check_places(out, saved, [data], overwrite=force)
     begun = time.perf_counter()
@@ -134,18 +146,19 @@ def train(
     if features is None:
         table = plain_table(source, target, drop or [], categorical or [])
     else:
-        table = generated_table(source, target, features)
-    decided, reason, labels = decide_task(table.target, task.value)
-    with rows_of(data):
+        table = generated_table(source, target, features, drop=drop_bad)
+    decided, reason, labels = decide_task(table.target, task.value, table.rows)
+    with rows_of(data, table.rows):
         ensemble = fitted(table, decided, labels, settings, quiet=quiet or as_json)
     report = ensemble.export(out, overwrite=force, precision=precision.value)
     ensemble.save(saved, overwrite=force)
+    checked = table.made.to_dict() if table.made is not None else {"check": None, "warm_up": 0}
     document = {
-        "out": out, "bytes": out.stat().st_size, "saved": saved, "task": decided, "task_reason": reason,
+        "out": out, "bytes": out.stat().st_size, "saved": saved, "task": decided, "task_reason": reason, **checked,
         **_described(out), "parity": report.to_dict(), "seconds": round(time.perf_counter() - begun, 3),
     }  # fmt: skip
     if not quiet or as_json:
-        finish(ctx, document, lambda screen: _show(screen, document))
+        finish(ctx, document, lambda screen: _show(screen, document, table))
 
 
 def _described(out: Path) -> dict[str, Any]:
@@ -157,13 +170,24 @@ def _described(out: Path) -> dict[str, Any]:
     return {name: info[name] for name in kept}
 
 
-def _show(screen: Console, document: dict[str, Any]) -> None:
+def _left_out(table: TrainingTable) -> str | None:
+    """Return how many rows a generator's features and the target left out."""
+    if table.made is None:
+        return None
+    return f"{table.made.warm_up} warm-up rows dropped" + (
+        f", {table.unlabelled} without a next bar" if table.unlabelled else ""
+    )
+
+
+def _show(screen: Console, document: dict[str, Any], table: TrainingTable) -> None:
     rows, names = document["training"]["rows"], document["feature_names"]
     classes = document["classes"]
     facts(
         screen,
         {
             "task": f"{document['task']} ({document['task_reason']})",
+            "checked": table.made and table.made.findings,
+            "left out": _left_out(table),
             "trained on": f"{rows:,} rows, {len(names)} features"
             + (f", classes {', '.join(map(str, classes))}" if classes else ""),
             "voting": document["voting"],

@@ -172,11 +172,13 @@ def test_features_of_candles(glulam, candles, tmp_path, answers):
     assert done.code == 0, done.err
     assert json.loads(done.out)["classes"] == [0, 1]
     assert json.loads(done.out)["training"]["rows"] == 13_130 - 49 - 1
-    assert (
-        glulam("predict", model, candles, *generated, "--out", tmp_path / "p.parquet", "--chunk-rows", 5000).code == 0
-    )
+    done = glulam("predict", model, candles, *generated, "--out", tmp_path / "p.parquet", "--chunk-rows", 5000)
+    assert done.code == 0, done.err
+    assert "49 warm-up rows dropped; candles 2018-01-01T00:00:00Z to " in done.out
     found = answers(tmp_path / "p.parquet")
     assert found["row"].to_pylist() == list(range(50, 13_131))
+    told = json.loads(glulam("predict", model, candles, *generated, "--out", tmp_path / "r.csv", "--json").out)
+    assert (told["warm_up"], told["check"]["rows"], told["rows"]) == (49, 13_130, 13_081)
     unaided = glulam("predict", model, candles, "--out", tmp_path / "q.csv")
     assert unaided.code == 1
     assert "name it with --features" in unaided.err

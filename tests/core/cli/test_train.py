@@ -1,13 +1,18 @@
 """``glulam train``: what it writes, what it says, and what it refuses."""
 
+import gzip
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 import glulam as library
+from glulam.cli import _show
+from glulam.cli._data import Source
 from glulam.cli._options import specification
-from glulam.cli._target import decide_task
+from glulam.cli._target import decide_task, generated_table
 from glulam.errors import FeatureTypeError
 
 MEMBER = ["--member", "lightgbm:n_estimators=5,n_jobs=1"]
@@ -114,6 +119,27 @@ def test_tasks_that_the_target_cannot_serve():
         decide_task(np.array(["a", "b"]), "regression")
 
 
+def test_targets_beyond_int64(glulam, tmp_path):
+    """Whole numbers that int64 does not hold are one line with the row, not an overflow or other labels."""
+    path = tmp_path / "d.parquet"
+    rows = {"a": np.arange(100.0), "y": np.array([0, 2**63] * 50, dtype=np.uint64)}
+    pa.parquet.write_table(pa.table(rows), path)
+    done = glulam("train", path, "--target", "y", *MEMBER, "--out", tmp_path / "m.onnx")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "d.parquet, row 2: the target 'y' is 9223372036854775808, expected whole numbers within int64" in done.err
+    for values in ([0.0, 2.0**63], [0.0, -1e19]):
+        with pytest.raises(FeatureTypeError, match=r"the target is beyond int64 \(row 2: "):
+            decide_task(np.array(values), "auto")
+    assert decide_task(np.array([0.0, -(2.0**63)]), "classification")[2].tolist() == [0, -(2**63)]
+    assert decide_task(np.array([0.0, 1e19]), "regression")[2].tolist() == [0.0, 1e19]
+
+
+def test_errors_of_the_target_name_the_row_of_the_file():
+    """Where the target is of some rows only, their numbers in the file are told."""
+    with pytest.raises(FeatureTypeError, match=r"fractional \(row 52: 0.5\)"):
+        decide_task(np.array([1.0, 0.5]), "classification", [50, 51])
+
+
 def test_specifications():
     """Values are JSON where they look like it, commas inside lists do not separate, anything else is text."""
     assert specification("a", "--member") == ("a", {})
@@ -186,6 +212,7 @@ def test_rows_that_cannot_be_learnt(glulam, tmp_path, lines, message):
         (["--target", "y", "--abstain-label", "3"], "--abstain-label: needs --min-confidence"),
         (["--target", "y", "--abstain-label", "x", "--min-confidence", "0.9"], "expected a whole number"),
         (["--target", "y", "--features", "technical", "--drop", "x1"], "the features are the generator's"),
+        (["--target", "y", "--drop-bad"], "--drop-bad: needs --features"),
         (["--target", "y", "--task", "guess"], "'guess' is not one of 'auto', 'classification', 'regression'"),
         (["--target", "y", "--save", "m.onnx"], "--save: m.onnx is the --out file"),
         ([], "Missing option '--target'; see glulam train --help"),
@@ -260,3 +287,82 @@ def test_warnings_are_lines(process, tmp_path):
     lines = done.err.splitlines()
     assert lines[0].startswith("glulam: warning: column 'a': 2 of 3 distinct float64 values become equal in float32")
     assert len(lines) == 1
+
+
+@pytest.fixture
+def some_candles(candles, tmp_path):
+    """Write 400 candles without and, as file ``bad``, with a repeated bar and an impossible one; y is the row."""
+    with gzip.open(candles, "rt") as file:
+        head, *lines = [next(file).strip() for _ in range(401)]
+    fields = lines[200].split(",")
+    lines.insert(101, lines[100])
+    lines.insert(201, ",".join(["2018-02-03T08:00:01Z", *fields[1:4], "-1", fields[5]]))
+    bad = [f"{line},{row}" for row, line in enumerate(lines)]
+    good = [line for row, line in enumerate(bad) if row not in (101, 201)]
+    for name, rows in (("bad.csv", bad), ("good.csv", good)):
+        (tmp_path / name).write_text("\n".join([f"{head},y", *rows]) + "\n")
+    return tmp_path
+
+
+GENERATED = ["--features", "technical", *MEMBER]
+
+
+def test_the_check_of_candles_is_told(glulam, some_candles):
+    """Screen and JSON have what the check found and how many rows have no features or no next bar."""
+    path, out = some_candles / "good.csv", some_candles / "m.onnx"
+    done = glulam("train", path, "--target", "next_direction", *GENERATED, "--out", out)
+    assert done.code == 0, done.err
+    assert ": 400 rows, 400 kept, 0 dropped; " in done.out
+    assert "49 warm-up rows dropped, 1 without a next bar\n" in done.out
+    done = glulam("train", path, "--target", "y", *GENERATED, "--out", out, "--force", "--json")
+    document = json.loads(done.out)
+    assert (document["warm_up"], document["training"]["rows"]) == (49, 351)
+    assert document["check"]["kept"] == 400
+    done = glulam("train", path, "--target", "y", "--drop", "timestamp", *MEMBER, "--out", out, "--force", "--json")
+    assert (json.loads(done.out)["check"], json.loads(done.out)["warm_up"]) == (None, 0)
+
+
+def test_bad_candles_are_dropped_if_asked(glulam, some_candles):
+    """Without --drop-bad they are refused and it is named; with it they are counted, in screen and JSON."""
+    arguments = ["train", some_candles / "bad.csv", "--target", "next_direction", *GENERATED]
+    done = glulam(*arguments, "--out", some_candles / "m.onnx")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert done.err.endswith("pass drop=True to drop and sort; on the command line: --drop-bad\n")
+    done = glulam(*arguments, "--out", some_candles / "m.onnx", "--drop-bad")
+    assert done.code == 0, done.err
+    assert ": 402 rows, 400 kept, 2 dropped; error duplicate: 1 (" in done.out
+    done = glulam(*arguments, "--out", some_candles / "m.onnx", "--drop-bad", "--json", "--force")
+    assert json.loads(done.out)["check"]["dropped"] == 2
+    assert json.loads(done.out)["training"]["rows"] == 350
+
+
+def test_missing_columns_are_not_told_to_drop_rows(glulam, data, tmp_path):
+    """--drop-bad is no advice where it does not help."""
+    done = glulam("train", data, "--target", "y", *GENERATED, "--out", tmp_path / "m.onnx")
+    assert done.code == 1
+    assert "--drop-bad" not in done.err
+
+
+@pytest.mark.parametrize("target", ["next_direction", "y"])
+def test_labels_stay_with_their_rows_when_some_are_dropped(some_candles, target):
+    """With bad rows dropped features and labels are those of the good file, and rows count in the file."""
+    bad, good = (
+        generated_table(Source.open(some_candles / name), target, "technical", drop=drop)
+        for name, drop in (("bad.csv", True), ("good.csv", False))
+    )
+    np.testing.assert_array_equal(bad.target, good.target)
+    for name, values in good.columns.items():
+        np.testing.assert_array_equal(bad.columns[name], values)
+    kept = [row for row in range(402) if row not in (101, 201)]
+    assert bad.rows == kept[49 : 49 + len(good.target)]
+    assert (bad.unlabelled, bad.made.warm_up) == (int(target == "next_direction"), 49)
+    if target == "y":
+        assert bad.target.tolist() == bad.rows
+
+
+def test_the_proof_says_if_differences_are_relative(trained):
+    """The heading of a regression's differences has the word, that of a classification's has not."""
+    parity = library.load(trained.model).info()["parity"]
+    for relative, expected in ((True, "largest relative difference"), (False, "largest difference")):
+        shown = _show.proof_table(parity | {"relative": relative})
+        assert expected in [str(column.header).replace("\n", " ") for column in shown.columns]
