@@ -28,12 +28,12 @@ def codes(n_rows: int, n_features: int):
     return hnp.arrays(np.int64, (n_rows, n_features, 2), elements=st.integers(0, 2**31))
 
 
-def rows_of(code: np.ndarray, forest: Forest, training: np.ndarray, *, infinite: bool = False) -> np.ndarray:
+def rows_of(code: np.ndarray, forests: list[Forest], training: np.ndarray, *, infinite: bool = False) -> np.ndarray:
     """Return float32 rows of thresholds and their neighbours, NaN, special and training values."""
     kind, which = code[..., 0] % (8 if infinite else 7), code[..., 1]
     rows = np.empty(kind.shape, dtype=np.float32)
     for feature in range(rows.shape[1]):
-        known = thresholds([forest], feature)
+        known = thresholds(forests, feature)
         on = known[which[:, feature] % known.size] if known.size else np.zeros(len(rows), dtype=np.float32)
         rows[:, feature] = np.select(
             [kind[:, feature] == number for number in range(7)],

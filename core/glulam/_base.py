@@ -326,7 +326,7 @@ def _check_votes(members: list[Member], fitted: list[Any], rows: npt.NDArray[np.
     shape = (len(rows), max(1, len(target.classes)))
     for member, model in zip(members, fitted, strict=True):
         try:
-            member.plugin.check(model)
+            member.plugin.check(model, target.task)
             votes = member.plugin.votes(model, rows, target.task)
         except UnsupportedModelError as error:
             raise UnsupportedModelError(f"member {member.name!r}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +71,7 @@ class Decision:
             "i": isinstance(abstain_label, int) and not isinstance(abstain_label, bool) and abs(abstain_label) < 2**63,
             "f": isinstance(abstain_label, (int, float))
             and not isinstance(abstain_label, bool)
-            and np.isfinite(abstain_label),
+            and math.isfinite(abstain_label),
             "U": isinstance(abstain_label, str),
         }.get("i" if kind == "u" else kind, False)
         if not fits:

@@ -110,7 +110,7 @@ class ModelPlugin(ABC):
             return model.fit(X, y)
         return model.fit(X, y, sample_weight=sample_weight)
 
-    def check(self, model: Any) -> None:  # noqa: B027  # most have nothing to refuse
+    def check(self, model: Any, task: Task) -> None:  # noqa: B027  # most have nothing to refuse
         """Raise `glulam.errors.UnsupportedModelError` for a fitted model that `votes` cannot speak for.
 
         For example one that was fitted on native categories, which a float32 matrix does not carry.

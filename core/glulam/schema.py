@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -200,10 +200,6 @@ class FeatureSchema:
             return cls(features, named=bool(data["named"]))
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"FeatureSchema: not the JSON of a schema: {error}") from error
-
-    def allowing_missing(self) -> FeatureSchema:
-        """Return a copy in which every feature may be missing."""
-        return replace(self, features=tuple(replace(feature, missing="allow") for feature in self.features))
 
 
 # -- columns ---------------------------------------------------------------------------------

@@ -8,15 +8,17 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
+from xgboost import XGBClassifier
 
 from glulam import EnsembleClassifier, EnsembleRegressor, Feature, FeatureSchema
-from glulam.errors import ConfigError, FeatureError, FeatureTypeError, PluginError
+from glulam.errors import ConfigError, FeatureError, FeatureTypeError, PluginError, UnsupportedModelError
 
 SMALL = {"n_estimators": 5}
 MEMBERS = [("lightgbm", SMALL), ("xgboost", SMALL), ("random_forest", SMALL)]
@@ -468,3 +470,101 @@ def test_a_fit_that_fails_leaves_the_ensemble_as_it_was(binary):
         ensemble.set_params(weights=[1]).fit(X[:, :5], np.array(["a", "b", "c"] * 500))
     np.testing.assert_array_equal(ensemble.predict(X), before)
     assert ensemble.classes_.tolist() == [0, 1]
+
+
+def test_prefit_members_of_other_columns_are_refused(binary):
+    """A model fitted on the same columns in another order would be asked by position: it is refused."""
+    X, y = binary
+    frame = pd.DataFrame(X[:, :3], columns=["a", "b", "c d"])
+    for made in (RandomForestClassifier(3), LGBMClassifier(n_estimators=2, verbose=-1), XGBClassifier(n_estimators=2)):
+        swapped = made.fit(frame[["c d", "b", "a"]], y)
+        with pytest.raises(ConfigError, match=r"member 'm': fitted on the columns \['c_d', 'b', 'a'\], the table has"):
+            EnsembleClassifier([("m", swapped)], prefit=True).fit(frame, y)
+        right = clone(made).fit(frame, y)
+        ensemble = EnsembleClassifier([("m", right)], prefit=True).fit(frame, y)
+        np.testing.assert_array_equal(ensemble.predict(frame), right.predict(frame))
+
+
+def test_prefit_members_of_other_labels_are_refused(binary):
+    """Positions stand for strings, not for other integers."""
+    X, y = binary
+    tree = DecisionTreeClassifier(max_depth=2).fit(X, y)
+    EnsembleClassifier([("m", tree)], prefit=True).fit(X, np.array(["no", "yes"])[y])
+    with pytest.raises(ConfigError, match=r"fitted on classes \[0, 1\], y has \[0, 2\]"):
+        EnsembleClassifier([("m", tree)], prefit=True).fit(X, 2 * y)
+
+
+@pytest.mark.parametrize(
+    ("member", "error", "message"),
+    [
+        (lambda X, y: LGBMClassifier(n_estimators=2, verbose=-1, objective=margin).fit(X, y), UnsupportedModelError, "objective .* gives no probabilities"),
+        (lambda X, y: LGBMRegressor(n_estimators=2, verbose=-1).fit(X, y).booster_, UnsupportedModelError, "objective 'regression' gives no probabilities"),
+        (lambda X, y: XGBClassifier(n_estimators=2, objective="binary:logitraw").fit(X, y), UnsupportedModelError, "objective 'binary:logitraw' gives no probabilities"),
+        (lambda X, y: LGBMRegressor(n_estimators=2, verbose=-1).fit(X, y), ConfigError, "expected a classifier, got LGBMRegressor"),
+        (lambda X, y: LGBMClassifier(n_estimators=2, verbose=-1).fit(X, y + (X[:, 0] > 1)).booster_, ConfigError, r"expected votes of shape \(16, 2\), got \(16, 3\)"),
+        (lambda X, y: LGBMClassifier(n_estimators=2, verbose=-1).fit(X[:, :3], y).booster_, ConfigError, "cannot answer the training rows"),
+        (lambda X, y: LGBMClassifier(n_estimators=2, verbose=-1, pred_early_stop=True).fit(X, y), UnsupportedModelError, "pred_early_stop=True leaves trees out"),
+    ],
+)  # fmt: skip
+def test_members_whose_votes_are_not_the_ensembles_are_refused(binary, member, error, message):
+    """Margins, values, other classes, other features and cut-off predictions do not vote."""
+    X, y = binary
+    with pytest.raises(error, match=rf"member 'm': .*({message})"):
+        EnsembleClassifier([("m", member(X, y))], prefit=True).fit(X, y)
+
+
+def margin(y, score):
+    """Gradient and hessian of squared error, an objective of somebody's own."""
+    return score - y, np.ones_like(y, dtype=float)
+
+
+def test_subclasses_vote_by_their_own_rules_and_are_not_exported(binary, tmp_path):
+    """A subclass may predict by other rules: it votes as it says, and export refuses it by name."""
+    X, y = binary
+    ensemble = EnsembleClassifier([("mine", Reversed(n_estimators=2, verbose=-1))]).fit(X, y)
+    np.testing.assert_array_equal(ensemble.predict_proba(X), ensemble.members_["mine"].predict_proba(X))
+    with pytest.raises(UnsupportedModelError, match="member 'mine': no plugin can lower .*Reversed exactly"):
+        ensemble.export(tmp_path / "e.onnx")
+
+
+class Reversed(LGBMClassifier):
+    """LightGBM that says the opposite."""
+
+    def predict_proba(self, X, *args, **kwargs):
+        """Return the probabilities the other way round."""
+        return super().predict_proba(X, *args, **kwargs)[:, ::-1]
+
+
+def test_weights_belong_to_the_ensemble(binary):
+    """Changing the array that weights came from changes nothing."""
+    weights = np.array([1.0, 2.0, 3.0])
+    ensemble = EnsembleClassifier(MEMBERS, weights=weights).fit(*binary)
+    weights[0] = 99
+    assert ensemble.weights_.tolist() == [1, 2, 3]
+
+
+def test_what_a_masked_array_hides_is_missing(binary):
+    """The value under a mask is not used."""
+    X, y = binary
+    masked = np.ma.masked_array(X, mask=np.zeros_like(X, dtype=bool))
+    masked[3, 2] = np.ma.masked
+    ensemble = EnsembleClassifier([("lightgbm", SMALL)]).fit(masked, y)
+    assert ensemble.schema_.allows_missing.tolist() == [i == 2 for i in range(28)]
+
+
+def test_labels_beyond_int64_are_refused():
+    """Files have int64 labels; larger ones are an error, not a wrapped number."""
+    y = np.array([0, 2**63], dtype=np.uint64)[np.arange(200) % 2]
+    with pytest.raises(FeatureError, match="label 9223372036854775808 is beyond int64"):
+        EnsembleClassifier(trees()).fit(np.arange(200.0)[:, None], y)
+
+
+@pytest.mark.parametrize("label", [np.int64(-5), -5])
+def test_abstain_labels_of_numpy_are_numbers(label, binary, tmp_path):
+    """A numpy scalar is as good as its number; one that int64 cannot hold is refused."""
+    X, y = binary
+    ensemble = EnsembleClassifier([("random_forest", SMALL)], min_confidence=0.9, abstain_label=label).fit(X, y)
+    ensemble.export(tmp_path / "e.onnx", proof_rows=1_000)
+    assert -5 in ensemble.predict(X)
+    with pytest.raises(ConfigError, match="abstain_label: .* does not fit"):
+        EnsembleClassifier([("random_forest", SMALL)], min_confidence=0.9, abstain_label=2**70).fit(X, y)

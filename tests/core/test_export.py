@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -204,17 +205,15 @@ except Exception as error:
 """
 
 
-def test_a_directory_that_is_not_writable_is_named(tmp_path):
+def test_a_directory_that_is_not_writable_is_named():
     """Without permission the error says so; asked as an ordinary user, since root may write anywhere."""
-    locked = tmp_path / "locked"
-    locked.mkdir()
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.geteuid() and folder != folder.parent and "pytest" in str(folder):
-            folder.chmod(0o755)
-    locked.chmod(0o555)
-    done = subprocess.run(
-        [sys.executable, "-c", UNPRIVILEGED, locked / "e.onnx"], capture_output=True, text=True, check=True
-    )
+    # Not pytest's own folder, which only the user who runs it may enter.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        command = [sys.executable, "-c", UNPRIVILEGED, folder / "e.onnx"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        folder.chmod(0o755)
     assert "ArtifactError" in done.stdout, done.stderr
     assert "is not writable; choose another or change its permissions" in done.stdout
 
@@ -321,3 +320,54 @@ def test_exporting_twice_gives_the_same_graph(fitted):
     """The same program gives the same bytes."""
     exporter = plugins.exporter("onnx")
     assert exporter.export(fitted.program()) == exporter.export(fitted.program())
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path):
+    """Without overwrite, a target that somebody else made while we wrote stays theirs."""
+    from glulam._files import atomic_file
+
+    target = tmp_path / "e.onnx"
+
+    def write() -> None:
+        with atomic_file(target, overwrite=False) as out:
+            out.write(b"ours")
+            target.write_text("theirs")
+
+    with pytest.raises(ArtifactExistsError, match="has appeared meanwhile; it was left as it is"):
+        write()
+    assert [path.name for path in tmp_path.iterdir()] == ["e.onnx"]
+    assert target.read_text() == "theirs"
+
+
+def test_a_directory_comes_back_when_its_replacement_fails(tmp_path, monkeypatch):
+    """If the second of the two renames fails or is interrupted, the old directory is in place again."""
+    from glulam._files import atomic_directory
+
+    target = tmp_path / "saved"
+    target.mkdir()
+    (target / "old").touch()
+    rename = Path.rename
+
+    def fail_on_new(self, to):
+        if self.name.endswith(".part"):
+            raise KeyboardInterrupt
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", fail_on_new)
+    with pytest.raises(KeyboardInterrupt), atomic_directory(tmp_path / "x" / ".." / "saved", overwrite=True) as folder:
+        (folder / "new").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
+    assert [path.name for path in target.iterdir()] == ["old"]
+
+
+def test_labels_that_hang_on_the_last_digit_get_float64(tmp_path, binary):
+    """Votes of small forests lie on the decision again and again; auto then adds up as the libraries do."""
+    X, y = binary
+    forests = [("random_forest", {"n_estimators": 10, "max_depth": None}), ("extra_trees", {"n_estimators": 10})]
+    ensemble = EnsembleClassifier(forests, min_confidence=0.8).fit(X[:, :4], y)
+    narrow = ensemble.export(tmp_path / "narrow.onnx", precision="float32", proof_rows=4_000)
+    report = ensemble.export(tmp_path / "e.onnx", proof_rows=4_000)
+    assert narrow.label_differences > 4
+    assert report.precision == "float64"
+    assert report.label_differences == 0
+    np.testing.assert_array_equal(load(tmp_path / "e.onnx").predict(X[:, :4]), ensemble.predict(X[:, :4]))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
-from glulam import EnsembleClassifier, Feature, FeatureSchema, plugins
+from glulam import EnsembleClassifier, EnsembleRegressor, Feature, FeatureSchema, plugins
 from glulam._rows import families
 from glulam.decision import Decision
 from glulam.errors import ProofError
@@ -201,8 +201,36 @@ def test_families_hold_what_they_promise():
     assert np.isnan(found["missing"]).all(axis=1).any()
     assert set(found["infinite"][np.isinf(found["infinite"])]) == {np.inf, -np.inf}
     extremes = found["extreme"][:, 0]
-    assert {0.0, np.finfo(np.float32).max, np.finfo(np.float32).min, np.float32(1e-35)} <= set(extremes.tolist()) | {
-        np.float32(1e-35)
-    }
+    assert {0.0, *map(float, (np.finfo(np.float32).max, np.finfo(np.float32).min, np.float32(1e-35)))} <= set(
+        extremes.tolist()
+    ) | {np.float32(1e-35)}
     assert np.signbit(extremes[extremes == 0]).any()
     assert {0, 1, 2, 3, -1, 0.5, 1e9} <= set(found["categories"][:, 1].tolist())
+
+
+def test_a_library_that_refuses_ordinary_rows_proves_nothing(fitted):
+    """Only NaN and infinities may be refused; a library that refuses finite rows is an error."""
+    ensemble, program = fitted
+
+    def refusing(index, rows):
+        if index == 1 and len(rows) > 200:
+            raise ValueError("too many")
+        return ensemble._member_votes(index, rows)
+
+    run = Run(plugins.exporter("onnx").export(program))
+    with pytest.raises(
+        ProofError, match="member 'xgboost': its library refuses rows of family 'random' that hold finite"
+    ):
+        prove(program, run, refusing, ensemble.proof_rows_, rows=4_000)
+
+
+@pytest.mark.parametrize("offset", [1e5, 1e7])
+def test_a_value_is_measured_by_its_spread_not_by_its_size(offset):
+    """A file that loses the signal of a target around a large number does not pass."""
+    X = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
+    ensemble = EnsembleRegressor([("lightgbm", {"n_estimators": 20})]).fit(X, offset + X[:, 0])
+    with pytest.raises(ProofError, match="Sums in float32 are too narrow"):
+        prove(
+            ensemble.program(), Run(plugins.exporter("onnx").export(ensemble.program())), ensemble._member_votes,
+            ensemble.proof_rows_, rows=4_000,
+        )  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glulam_plugins.voting._weights import simple_weights
 from glulam_plugins.voting.hard import Hard
 from glulam_plugins.voting.log_pool import FLOOR, LogPool
 from glulam_plugins.voting.soft import Soft
@@ -77,3 +78,25 @@ def test_a_member_of_weight_zero_has_no_vote(strategy, votes):
     np.testing.assert_allclose(
         strategy.combine(votes, np.array([2.0, 1.0, 0.0])), strategy.combine(votes[:, :2], np.array([2.0, 1.0]))
     )
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ([0.4, 0.4, 0.2], [2, 2, 1]),
+        ([0.6, 0.4, 0.2], [3, 2, 1]),
+        ([1 / 3, 1 / 3, 2 / 3], [1, 1, 2]),
+        ([1e308, 1e308], [1, 1]),
+        ([1e-320, 2e-320], [1, 2]),
+        ([0, 5], [0, 1]),
+    ],
+)
+def test_simple_weights_are_the_numbers_that_were_written(weights, expected):
+    """Decimals and fractions become whole numbers of the same proportion, whatever their size."""
+    assert simple_weights(np.array(weights, dtype=float)).tolist() == expected
+
+
+def test_a_tie_of_decimal_weights_is_a_tie():
+    """0.4 and 0.2 against 0.6 goes to the lowest class, though 0.4 + 0.2 is more in floating point."""
+    certain = np.array([[[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]])
+    assert Hard().combine(certain, np.array([0.6, 0.4, 0.2])).tolist() == [[0.5, 0.5]]

@@ -112,3 +112,34 @@ def test_several_outputs_are_refused_by_name(binary):
     model = xgboost.XGBRegressor(n_estimators=2).fit(X, np.column_stack([y, 1 - y]))
     with pytest.raises(UnsupportedModelError, match="multi-output models are not supported yet"):
         PLUGIN.lower(model, FeatureSchema.learn(X))
+
+
+def test_multi_softmax_votes_with_probabilities(binary):
+    """multi:softmax predicts labels; its votes are XGBClassifier's probabilities, from a Booster as well."""
+    X, y = binary
+    y = y + (X[:, 0] > 1) * (y > 0)
+    model = xgboost.XGBClassifier(n_estimators=5, objective="multi:softmax").fit(X, y)
+    agree(model, X, "multiclass")
+    np.testing.assert_allclose(PLUGIN.votes(model, X, "multiclass"), model.predict_proba(X), atol=1e-7)
+    booster = PLUGIN.restore(PLUGIN.dump(model))
+    np.testing.assert_allclose(PLUGIN.votes(booster, X, "multiclass"), model.predict_proba(X), atol=1e-7)
+
+
+def test_another_missing_value_votes_as_it_does_and_is_neither_exported_nor_saved(binary):
+    """missing=0 is heeded when asked, and refused where it would be lost."""
+    X, y = binary
+    X = np.where(np.abs(X) < 0.3, 0, X).astype(np.float32)
+    model = xgboost.XGBClassifier(n_estimators=5, missing=0.0).fit(X, y)
+    np.testing.assert_allclose(PLUGIN.votes(model, X, "binary"), model.predict_proba(X), atol=1e-7)
+    for refused in (lambda: PLUGIN.lower(model, FeatureSchema.learn(X)), lambda: PLUGIN.dump(model)):
+        with pytest.raises(UnsupportedModelError, match="missing=0.0 is not supported yet"):
+            refused()
+
+
+def test_vector_leaves_are_refused_by_name(binary):
+    """Trees whose leaves hold several outputs are refused."""
+    X, y = binary
+    y = y + (X[:, 0] > 1) * (y > 0)
+    model = xgboost.XGBClassifier(n_estimators=2, multi_strategy="multi_output_tree", tree_method="hist").fit(X, y)
+    with pytest.raises(UnsupportedModelError, match="multi_strategy='multi_output_tree' is not supported yet"):
+        PLUGIN.lower(model, FeatureSchema.learn(X))

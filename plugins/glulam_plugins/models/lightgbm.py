@@ -24,6 +24,7 @@ from glulam_plugins.models._early_stopping import stop_rows
 
 _ZERO = np.float32(1e-35)  # LightGBM's kZeroThreshold, a float32 constant there too
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2  # bits of decision_type; bits 2 and 3 are the missing type
+_PROBABILITIES = ("binary", "cross_entropy", "multiclass", "multiclassova")
 _STOPS = ("early_stopping_round", "early_stopping_rounds", "early_stopping", "n_iter_no_change")
 _LINKS: dict[str, Link] = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
 
@@ -64,8 +65,14 @@ class LightGBM(ModelPlugin):
             return model.fit(X, y, sample_weight=sample_weight, eval_X=stop_on[0], eval_y=stop_on[1])
         return model.fit(X, y, sample_weight=sample_weight, eval_set=[stop_on])
 
-    def check(self, model: Any) -> None:
-        """Refuse models that do not answer a plain matrix with every tree in its full extent."""
+    def check(self, model: Any, task: Task) -> None:
+        """Refuse models that do not answer a plain matrix with every tree in its full extent, or no probability."""
+        objective = _parse(_booster(model).model_to_string(num_iteration=1))[0].get("objective", "of one's own").split()
+        if task != "regression" and objective[0] not in _PROBABILITIES:
+            raise UnsupportedModelError(
+                f"lightgbm: objective {' '.join(objective)!r} gives no probabilities, which classifiers vote with; "
+                f"use one of {list(_PROBABILITIES)}"
+            )
         params = model.params if isinstance(model, lightgbm.Booster) else model.get_params()
         if params.get("pred_early_stop"):
             raise UnsupportedModelError("lightgbm: pred_early_stop=True leaves trees out; use pred_early_stop=False")

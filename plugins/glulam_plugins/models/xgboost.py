@@ -67,8 +67,13 @@ class XGBoost(ModelPlugin):
         rows = None if stop_on is None else [stop_on]
         return model.fit(X, y, sample_weight=sample_weight, eval_set=rows, verbose=False)
 
-    def check(self, model: Any) -> None:
-        """Refuse models that expect native categories."""
+    def check(self, model: Any, task: Task) -> None:
+        """Refuse models that expect native categories, or give no probability."""
+        if task != "regression" and _LINKS.get(_objective(model)) not in ("sigmoid", "softmax"):
+            raise UnsupportedModelError(
+                f"xgboost: objective {_objective(model)!r} gives no probabilities, which classifiers vote with; "
+                "use 'binary:logistic' or 'multi:softprob'"
+            )
         if "c" in (_booster(model).feature_types or []):
             raise UnsupportedModelError(_NO_CATEGORIES)
 
