@@ -1,6 +1,6 @@
 """The ensemble and the rows that everything is measured on.
 
-The seed configuration: the twelve technical features of the shipped candles, the direction of the
+The configuration: the twelve technical features of the shipped candles, the direction of the
 next bar, and the default ensemble (LightGBM, XGBoost and a random forest of 200 trees each).
 """
 

@@ -1,4 +1,5 @@
-"""The five hooks, and the interfaces of what they return: all that a plugin imports from glulam.
+"""The five hooks, and the interfaces of what they return. With `glulam.program`, `glulam.forest`,
+`glulam.schema` and `glulam.errors`, whose values they exchange, all that a plugin imports from glulam.
 
 A plugin is one file: its class and one hook implementation::
 

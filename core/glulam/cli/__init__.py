@@ -18,11 +18,35 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-__all__ = ["State", "main", "one_line"]
+__all__ = ["State", "main", "one_line", "writing_stdout"]
 
 DONE, REFUSED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 _EXTRA = ("typer", "click", "rich", "pyarrow")
 """Packages of the extra ``cli``, by the names that a failed import has."""
+_WORDS = (
+    ("overwrite=True (--force on the command line)", "--force"),
+    (
+        "validators=['columns', 'finite', ('minimum_samples', {'rows': ...})]",
+        "--validator columns --validator finite --validator minimum_samples:rows=N",
+    ),
+    ("use voting='soft'", "use --voting soft"),
+)
+"""What errors advise to write in Python, and what does the same on the command line."""
+
+
+class StdoutError(Exception):
+    """Standard output could not be written, though somebody still reads it."""
+
+
+@contextlib.contextmanager
+def writing_stdout() -> Iterator[None]:
+    """Raise StdoutError where printing fails, except for a reader that is gone, which is no error."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StdoutError(f"standard output could not be written: {error.strerror or error}") from error
 
 
 @dataclass(slots=True)
@@ -62,7 +86,8 @@ def _run(argv: Sequence[str] | None, state: State) -> int:
         from glulam.cli._app import run
 
         code = run(argv, state)
-        state.stdout.flush()
+        with writing_stdout():
+            state.stdout.flush()
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
@@ -89,7 +114,7 @@ def _report(error: Exception, state: State) -> int:
     if state.debug:
         traceback.print_exception(error)
     print(f"glulam: error: {one_line(message)}", file=sys.stderr)
-    if state.json:
+    if state.json and not isinstance(error, StdoutError):
         print(json.dumps({"error": {"type": type(error).__name__, "message": message}}), file=state.stdout, flush=True)
     return code
 
@@ -99,6 +124,8 @@ def _message(error: Exception) -> tuple[str, int]:
     from glulam.errors import GlulamError
 
     if isinstance(error, GlulamError):
+        return _in_options(str(error)), REFUSED
+    if isinstance(error, StdoutError):
         return str(error), REFUSED
     format_message = getattr(error, "format_message", None)
     if callable(format_message):  # click's usage errors; newer typers carry a click of their own
@@ -114,6 +141,13 @@ def _message(error: Exception) -> tuple[str, int]:
         if "pip install" in str(error):
             return str(error), REFUSED
     return f"{type(error).__name__}: {error}; 'glulam --debug COMMAND ...' shows where", REFUSED
+
+
+def _in_options(message: str) -> str:
+    """Return the library's message with advice for the command line in place of that for Python."""
+    for python, option in _WORDS:
+        message = message.replace(python, option)
+    return message
 
 
 def one_line(message: object) -> str:

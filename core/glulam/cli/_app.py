@@ -11,7 +11,7 @@ import typer
 from typer.main import get_command
 
 from glulam import __version__
-from glulam.cli import INTERRUPTED, USAGE, State
+from glulam.cli import INTERRUPTED, USAGE, State, writing_stdout
 from glulam.cli._bench import bench
 from glulam.cli._inspect import inspect, plugins, verify
 from glulam.cli._options import Json
@@ -46,7 +46,8 @@ def run(argv: Sequence[str] | None, state: State) -> int:
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"glulam {__version__}")
+        with writing_stdout():
+            typer.echo(f"glulam {__version__}")
         raise typer.Exit
 
 

@@ -20,7 +20,7 @@ import typer
 
 from glulam.errors import ArtifactError, FeatureError, GlulamError
 
-__all__ = ["Source", "file_kind", "rows_of"]
+__all__ = ["Source", "file_kind", "not_utf8", "rows_of"]
 
 _PLACE = re.compile(
     r"""^(?:\w+:\ )?                                              # who found it
@@ -130,6 +130,11 @@ def _open_csv(source: Any, names: list[str] | None) -> Any:
     return pa.csv.open_csv(source, read_options=pa.csv.ReadOptions(use_threads=False), convert_options=options)
 
 
+def not_utf8(what: object) -> ArtifactError:
+    """Return the error of a file, or a column of one, whose text is in another encoding."""
+    return ArtifactError(f"{what} is not UTF-8; save it as UTF-8")
+
+
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Raise ArtifactError for what pyarrow and the system say of a file that cannot be read."""
@@ -137,9 +142,13 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except pa.lib.ArrowCancelled:
         raise KeyboardInterrupt from None
+    except UnicodeDecodeError as error:  # of column names
+        raise not_utf8(path) from error
     except (pa.lib.ArrowException, OSError) as error:
         if isinstance(error, GlulamError):
             raise
+        if "invalid UTF8 data" in str(error):
+            raise not_utf8(path) from error
         # pyarrow counts the header as row 1.
         detail = re.sub(r"Row #(\d+)", lambda found: f"row {int(found[1]) - 1}", str(error))
         raise ArtifactError(f"{path}: cannot be read: {detail}; write the file again") from error

@@ -74,9 +74,14 @@ def show_evaluation(console: Console, evaluation: dict[str, Any]) -> None:
     columns += ["majority\naccuracy", "\nF1", "always up\naccuracy", "\nF1"]
     _table(console, columns, [*rows, ["mean", "", "", *cells(mean)]])
     ours, up = mean["ensemble"]["f1"], mean["always_up"]["f1"]
-    honest = "An AUC of about 0.51 to 0.53 is what honest looks like for the next bar's direction"
+    honest = (
+        "An AUC of about 0.51 to 0.53 is what honest looks like for the next bar's direction, as the mean over folds "
+        "(single folds scatter by about 0.02; 0.60 would mean a leak)"
+    )
+    down = any(fold["majority"]["f1"] == 0 for fold in folds)
     beaten = f"always saying up has the higher F1, {up:.3f} against {ours:.3f}: F1 alone misleads"
-    _say(console, f"{honest} (0.60 would mean a leak){', and ' + beaten if up > ours else ''}.")
+    told = f"{honest}{', and ' + beaten if up > ours else ''}."
+    _say(console, told + (" The majority's F1 is 0 where it always says down." if down else ""))
 
 
 def show_export(console: Console, export: dict[str, Any]) -> None:
@@ -145,6 +150,9 @@ def show_end(console: Console, seconds: float, out: Path | None) -> None:
     """Print how long it all took, and where the files are if they were to be kept."""
     kept = f"; ensemble.onnx and the saved ensemble (trained) are in {out}" if out else ""
     _heading(console, f"{seconds:.0f} s in all{kept}")
+    if not out:
+        keep = "nothing was kept; glulam demo --out DIR keeps ensemble.onnx and the trained ensemble"
+        console.print(f"{INDENT}{keep}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _short(value: float) -> str:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from glulam.cli import State, one_line
+from glulam.cli import State, one_line, writing_stdout
 
 __all__ = ["console", "facts", "finish", "members_table", "progress", "proof_table", "table"]
 
@@ -31,10 +31,11 @@ def console(*, stderr: bool = False) -> Console:
 def finish(ctx: typer.Context, document: Mapping[str, Any], show: Callable[[Console], None]) -> None:
     """Print a command's result: the document if JSON was asked for, else what ``show`` prints."""
     state: State = ctx.obj
-    if state.json:
-        print(json.dumps(document, default=_plain, allow_nan=False, indent=1), file=state.stdout, flush=True)
-    else:
-        show(console())
+    with writing_stdout():
+        if state.json:
+            print(json.dumps(document, default=_plain, allow_nan=False, indent=1), file=state.stdout, flush=True)
+        else:
+            show(console())
 
 
 def _plain(value: Any) -> Any:
@@ -91,7 +92,7 @@ def proof_table(parity: Mapping[str, Any]) -> Table:
             f"{family['rows']:,}",
             f"{family['largest_difference']:.2e}",
             family["label_differences"],
-            f"{', '.join(family['refused_by'])} refuse; interpreter" if family["refused_by"] else "",
+            f"refused by {', '.join(family['refused_by'])}: interpreter" if family["refused_by"] else "",
         )
         for family in parity["families"]
     ]

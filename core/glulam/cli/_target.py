@@ -12,7 +12,7 @@ import pyarrow as pa
 import typer
 
 from glulam.cli._columns import holds_numbers, numbers, objects
-from glulam.cli._data import Source, rows_of
+from glulam.cli._data import Source, not_utf8, rows_of
 from glulam.errors import FeatureError, FeatureTypeError
 
 __all__ = ["NEXT_DIRECTION", "Generated", "TrainingTable", "decide_task", "generated", "generated_table", "plain_table"]
@@ -89,11 +89,16 @@ def plain_table(source: Source, target: str, drop: list[str], categorical: list[
     """
     for option, names in (("--target", [target]), ("--drop", drop), ("--categorical", categorical)):
         _check_known(source, names, option)
+    if target in drop:
+        raise typer.BadParameter(
+            f"{target!r} is the target, which is no feature anyway; leave it out of --drop", param_hint="--drop"
+        )
     both = [name for name in categorical if name == target or name in drop]
     if both:
         raise typer.BadParameter(f"{both}: no feature, as it is the target or dropped", param_hint="--categorical")
     table = source.read()
     names = [name for name in source.names if name != target and name not in drop]
+    _check_text(source, table, [*names, target])
     if not names:
         raise FeatureError(f"{source.path}: no feature is left beside the target; drop fewer columns")
     categorical = [n for n in names if n in categorical or pa.types.is_dictionary(table.column(n).type)]
@@ -126,6 +131,7 @@ def generated_table(source: Source, target: str, generator: str, *, drop: bool) 
     direction = target == NEXT_DIRECTION and target not in source.names
     if not direction:
         _check_known(source, [target], "--target")
+        _check_no_leak(target, generator)
     try:
         made = generated(source, generator, drop=drop)
     except FeatureError as error:
@@ -140,6 +146,7 @@ def generated_table(source: Source, target: str, generator: str, *, drop: bool) 
         labels: Array = (close[rows + 1] > close[rows]).astype(np.int64)
     of_file = made.of_file[rows].tolist()
     if not direction:
+        _check_text(source, made.raw, [target])
         labels = _target(source, made.raw.column(target).take(pa.array(of_file)), target, of_file)
     columns = {name: values[:, index] for index, name in enumerate(made.columns)}
     return TrainingTable(columns, [], labels, of_file, made, len(made.rows) - len(rows))
@@ -160,6 +167,24 @@ def _check_known(source: Source, names: list[str], option: str) -> None:
         raise typer.BadParameter(
             f"no such column: {', '.join(map(repr, unknown))}; {source.path} has {source.names}", param_hint=option
         )
+
+
+def _check_no_leak(target: str, generator: str) -> None:
+    """Refuse a target that the features contain: a model would only repeat it, and its scores mean nothing."""
+    from glulam import plugins
+
+    if target in plugins.features(generator).columns:
+        raise FeatureError(
+            f"the target {target!r} is also a feature of {generator}; a model would only repeat it: choose a column "
+            f"that is no feature, or --target {NEXT_DIRECTION}"
+        )
+
+
+def _check_text(source: Source, table: Any, names: list[str]) -> None:
+    """Refuse columns of a CSV that pyarrow took for bytes, which it does where text is not UTF-8."""
+    for name in names:
+        if source.kind == "csv" and pa.types.is_binary(table.column(name).type):
+            raise not_utf8(f"{source.path}: column {name!r}")
 
 
 def _check_kinds(source: Source, table: Any, names: list[str], categorical: list[str]) -> None:

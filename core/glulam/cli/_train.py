@@ -124,7 +124,7 @@ def train(
     """
     from glulam.cli._data import Source, rows_of
     from glulam.cli._target import decide_task, generated_table, plain_table
-    from glulam.cli._training import Settings, check_places, fitted
+    from glulam.cli._training import Settings, beside, check_places, fitted
 
     settings = Settings(
         members=[specification(text, "--member") for text in member] if member else None,
@@ -139,7 +139,7 @@ def train(
         raise typer.BadParameter("with --features the features are the generator's", param_hint="--drop, --categorical")
     if features is None and drop_bad:
         raise typer.BadParameter("needs --features, whose check finds bad rows", param_hint="--drop-bad")
-    saved = save if save is not None else out.with_suffix(".trained")
+    saved = save if save is not None else beside(out)
     check_places(out, saved, [data], overwrite=force)
     begun = time.perf_counter()
     source = Source.open(data)

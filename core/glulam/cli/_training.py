@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +16,12 @@ import numpy.typing as npt
 import typer
 
 from glulam._files import check_target
-from glulam.errors import ArtifactExistsError
+from glulam.errors import ArtifactExistsError, ConfigError, GlulamError
 
 if TYPE_CHECKING:
     from glulam.cli._target import TrainingTable
 
-__all__ = ["Settings", "check_places", "fitted"]
+__all__ = ["Settings", "beside", "check_places", "fitted"]
 
 Specification = tuple[str, dict[str, Any]]
 
@@ -35,16 +39,30 @@ class Settings:
     abstain_label: str | None
 
 
+def beside(out: Path) -> Path:
+    """Return where the trained ensemble goes unless told otherwise."""
+    _check_no_directory(out)  # such as `.`, which has no name to put a suffix on
+    return out.with_suffix(".trained")
+
+
+def _check_no_directory(out: Path) -> None:
+    if os.path.isdir(out):  # noqa: PTH112  # Path's own raises where the path cannot be reached
+        raise typer.BadParameter(f"{out} is a directory; give the name of a file", param_hint="--out")
+
+
 def check_places(out: Path, saved: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
     """Refuse, before any work, places that cannot be written or must not be replaced."""
-    for option, path in (("--out", out), ("--save", saved)):
-        check_target(path, overwrite=overwrite)
+    _check_no_directory(out)
+    for option, path, what in (("--out", out, ""), ("--save", saved, " (the trained ensemble; see --save)")):
+        try:
+            check_target(path, overwrite=overwrite)
+        except ArtifactExistsError as error:
+            # The name may be one that nobody typed, so it says whose it is.
+            raise ArtifactExistsError(str(error).replace(f"{path} exists", f"{path} exists{what}", 1)) from error
         if path.exists() and any(path.samefile(given) for given in inputs):
             raise typer.BadParameter(f"{path} is the input; choose another name", param_hint=option)
     if out.resolve() == saved.resolve():
         raise typer.BadParameter(f"{saved} is the --out file; choose another name", param_hint="--save")
-    if out.is_dir():
-        raise typer.BadParameter(f"{out} is a directory; give the name of a file", param_hint="--out")
     # Replacing a directory deletes all that is in it.
     if saved.exists() and not (saved.is_dir() and ((saved / "manifest.json").is_file() or not any(saved.iterdir()))):
         raise ArtifactExistsError(
@@ -67,7 +85,46 @@ def fitted(table: TrainingTable, task: str, target: npt.NDArray[Any], settings: 
         "progress": False if quiet else None,
         **_decision(task, target, settings),
     }
-    return kind(**options).fit(table.columns, target)
+    with _naming_settings(settings):
+        return kind(**options).fit(table.columns, target)
+
+
+@contextlib.contextmanager
+def _naming_settings(settings: Settings) -> Iterator[None]:
+    """Say which settings were given where a library, or a validator, refuses one in words of its own."""
+    members, validators = _written(settings.members), _written(settings.validators)
+    try:
+        yield
+    except ConfigError as error:
+        given = validators if str(error).startswith("validator ") else members
+        if not (given and isinstance(error.__cause__, (TypeError, ValueError))):
+            raise
+        raise ConfigError(f"{error}; the settings were {given}") from error
+    except GlulamError:
+        raise
+    except Exception as error:
+        # Without settings it is no typo; what neither complains of a value nor is a library's own is no typo either.
+        if not (members and (isinstance(error, (TypeError, ValueError)) or _of_library(error))):
+            raise
+        raise ConfigError(f"training failed: member settings {members}: {error}; correct them") from error
+
+
+def _written(specifications: Sequence[Specification] | None) -> str:
+    """Return those that have parameters, as one writes them after the option."""
+    return ", ".join(
+        f"{name}:" + ",".join(f"{key}={_value_text(value)}" for key, value in parameters.items())
+        for name, parameters in specifications or ()
+        if parameters
+    )
+
+
+def _value_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _of_library(error: Exception) -> bool:
+    """Tell whether an error's type is from outside the standard library."""
+    return type(error).__module__.partition(".")[0] not in sys.stdlib_module_names
 
 
 def _decision(task: str, target: npt.NDArray[Any], settings: Settings) -> dict[str, Any]:

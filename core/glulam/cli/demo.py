@@ -15,7 +15,7 @@ from glulam._files import check_target
 from glulam.cli import _demo_screen as screen
 from glulam.cli import _demo_stages as stages
 from glulam.cli._demo_speed import measure
-from glulam.errors import ArtifactError
+from glulam.errors import ArtifactError, ArtifactExistsError
 
 __all__ = ["run"]
 
@@ -74,7 +74,7 @@ def run(
     with _directory(out) as directory:
         file, trained = directory / "ensemble.onnx", directory / "trained"
         for target in (file, trained):
-            check_target(target, overwrite=False)
+            _check_free(target)
         labelled, found_features = stages.make_labelled(candles)
         screen.show_candles(console, found_candles, found_features)
         with console.status("fitting five times"):
@@ -98,6 +98,14 @@ def run(
         "timing": timing,
         "seconds": seconds,
     }
+
+
+def _check_free(target: Path) -> None:
+    """Refuse what is there already; the advice to overwrite it is not for the demo, which never does."""
+    try:
+        check_target(target, overwrite=False)
+    except ArtifactExistsError as error:
+        raise ArtifactExistsError(f"demo: {target} exists; choose another directory with --out") from error
 
 
 @contextlib.contextmanager
