@@ -164,6 +164,30 @@ def test_quiet_console_prints_nothing_and_files_are_thrown_away(history, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_the_last_line_tells_how_to_keep_the_files():
+    """Where nothing was kept, the last line says so and how to keep it; otherwise it says where it is."""
+    console = Console(file=io.StringIO(), width=60)
+    screen.show_end(console, 3.2, None)
+    kept = "nothing was kept; glulam demo --out DIR keeps ensemble.onnx and the trained ensemble"
+    assert console.file.getvalue() == f"\n3 s in all\n  {kept}\n"
+    screen.show_end(console, 3.2, Path("d"))
+    assert console.file.getvalue().splitlines()[-1].endswith("are in d")
+
+
+def test_the_verdict_on_the_scores_is_of_the_mean(shown):
+    """The honest range is told for the mean over folds, and a majority that always says down has its F1 explained."""
+    results, _, _ = shown
+    for f1, explained in ((0.0, True), (0.6, False)):
+        majority = {"accuracy": 0.5, "f1": f1}
+        folds = [fold | {"majority": majority} for fold in results["evaluation"]["folds"]]
+        console = Console(file=io.StringIO(), width=500)
+        screen.show_evaluation(console, results["evaluation"] | {"folds": folds})
+        text = console.file.getvalue()
+        assert "about 0.51 to 0.53 is what honest looks like" in text
+        assert "as the mean over folds (single folds scatter by about 0.02; " in text
+        assert ("The majority's F1 is 0 where it always says down." in text) is explained
+
+
 def test_threads_are_given_back():
     """The libraries are timed with one thread and have their own number again afterwards."""
     models = [RandomForestClassifier(n_jobs=number) for number in (None, 1, -1)]
@@ -188,6 +212,14 @@ def test_unreadable_candles_are_named(tmp_path, content):
         run(Console(quiet=True), data=path)
 
 
+def test_candles_in_another_encoding_are_named(tmp_path):
+    """Column names in Latin-1 are told with what to do."""
+    path = tmp_path / "candles.csv"
+    path.write_bytes("größe,close\n1,2\n".encode("latin-1"))
+    with pytest.raises(ArtifactError, match=r"candles\.csv is not UTF-8; save it as UTF-8"):
+        run(Console(quiet=True), data=path)
+
+
 def test_short_history_is_refused(history, tmp_path):
     """Fewer candles than five folds need are refused with both numbers."""
     path = tmp_path / "short.csv"
@@ -199,7 +231,7 @@ def test_short_history_is_refused(history, tmp_path):
 def test_existing_files_are_not_overwritten(history, tmp_path):
     """A directory that holds an exported file is refused before any work, and the file stays."""
     (tmp_path / "ensemble.onnx").write_text("mine")
-    with pytest.raises(ArtifactExistsError, match=r"ensemble\.onnx exists"):
+    with pytest.raises(ArtifactExistsError, match=r"ensemble\.onnx exists; choose another directory with --out$"):
         run(Console(quiet=True), data=history, out=tmp_path)
     assert (tmp_path / "ensemble.onnx").read_text() == "mine"
 

@@ -68,3 +68,27 @@ def test_a_subclass_is_not_accepted():
 
     assert not RandomForest().accepts(Odd())
     assert RandomForest().accepts(RandomForestClassifier())
+
+
+def test_a_forest_that_could_not_be_restored_is_not_saved(binary):
+    """A forest that holds somebody's own function is refused when it is saved, not when it is needed."""
+    X, y = binary
+    forest = RandomForestClassifier(20, max_depth=2, oob_score=own_score, random_state=0).fit(X, y)
+    with pytest.raises(UnsupportedModelError, match="random_forest: cannot be saved: skops does not trust"):
+        RandomForest().dump(forest)
+
+
+def own_score(y, prediction):
+    """Return a score of somebody's own."""
+    return float((y == prediction).mean())
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_forests_without_a_split_are_exact(classes):
+    """Trees of one leaf, of two classes and of more."""
+    X, y = np.ones((300, 2), dtype=np.float32), np.arange(300) % classes
+    for plugin in PLUGINS:
+        model = plugin.make("binary", {"n_estimators": 3}, None).fit(X, y)
+        member = plugin.lower(model, FeatureSchema.learn(X))
+        np.testing.assert_allclose(member_vote(member, X), plugin.votes(model, X, "multiclass"), atol=1e-13)
+        assert member.body.output(0).feature.size == 0

@@ -30,6 +30,7 @@ _WORDS = (
         "--validator columns --validator finite --validator minimum_samples:rows=N",
     ),
     ("use voting='soft'", "use --voting soft"),
+    ("export with precision='float64'", "export with --precision float64"),
 )
 """What errors advise to write in Python, and what does the same on the command line."""
 

@@ -62,7 +62,8 @@ def _glulam(
     """Voting ensembles of tabular models, exported whole as one exact ensemble.onnx."""
     ctx.obj.debug = debug
     if ctx.invoked_subcommand is None:
-        typer.echo(ctx.get_help())
+        with writing_stdout():
+            typer.echo(ctx.get_help())
         raise typer.Exit(USAGE)
 
 

@@ -81,9 +81,11 @@ def read_candles(path: Path | None) -> tuple[dict[str, npt.NDArray[Any]], dict[s
     try:
         with resources.as_file(file) as local:
             table = csv.read_csv(local)
+        candles, report = plugins.features("technical").check(table)
+    except UnicodeDecodeError as error:  # of column names, which pyarrow decodes when they are asked for
+        raise ArtifactError(f"demo: {file} is not UTF-8; save it as UTF-8") from error
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise ArtifactError(f"demo: {file} cannot be read as CSV: {error}") from error
-    candles, report = plugins.features("technical").check(table)
     if report.kept < LEAST_CANDLES:
         raise FeatureError(
             f"demo: expected at least {LEAST_CANDLES} candles, got {report.kept} in {file}; "

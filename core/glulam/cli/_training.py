@@ -96,17 +96,19 @@ def _naming_settings(settings: Settings) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        given = validators if str(error).startswith("validator ") else members
+        who = str(error).partition(" ")[0]
+        given = {"member": members, "validator": validators}.get(who)
         if not (given and isinstance(error.__cause__, (TypeError, ValueError))):
             raise
         raise ConfigError(f"{error}; the settings were {given}") from error
     except GlulamError:
         raise
     except Exception as error:
-        # Without settings it is no typo; what neither complains of a value nor is a library's own is no typo either.
+        # A bug of ours, or a full memory, must not be taken for a typo in the settings.
         if not (members and (isinstance(error, (TypeError, ValueError)) or _of_library(error))):
             raise
-        raise ConfigError(f"training failed: member settings {members}: {error}; correct them") from error
+        said = str(error).rstrip(". \n")
+        raise ConfigError(f"training failed: member settings {members}: {said}; correct the settings") from error
 
 
 def _written(specifications: Sequence[Specification] | None) -> str:

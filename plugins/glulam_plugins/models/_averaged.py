@@ -21,6 +21,8 @@ from glulam.hookspecs import ModelPlugin
 from glulam.program import LoweredMember, Task
 from glulam.schema import FeatureSchema
 
+_TREE = "sklearn.tree._tree.Tree"
+
 
 class AveragedTrees(ModelPlugin):
     """Base of the scikit-learn forests; stored by skops."""
@@ -88,8 +90,12 @@ class AveragedTrees(ModelPlugin):
         return nodes
 
     def dump(self, model: Any) -> bytes:
-        """Return the skops form."""
-        return bytes(skops.io.dumps(model))
+        """Return the skops form; refuse what `restore` would not take back."""
+        data = bytes(skops.io.dumps(model))
+        unknown = set(skops.io.get_untrusted_types(data=data)) - {_TREE}
+        if unknown:
+            raise UnsupportedModelError(f"{self.name}: cannot be saved: skops does not trust {sorted(unknown)}")
+        return data
 
     def restore(self, data: bytes) -> Any:
         """Return the estimator. skops builds only types that are trusted; nothing is executed.
@@ -97,7 +103,7 @@ class AveragedTrees(ModelPlugin):
         Raises ArtifactError for trees that point outside their tables: scikit-learn follows node
         numbers without looking, which is why skops leaves this type to its callers.
         """
-        model = skops.io.loads(data, trusted=["sklearn.tree._tree.Tree"])
+        model = skops.io.loads(data, trusted=[_TREE])
         if not self.accepts(model):
             raise ArtifactError(f"{self.name}: expected a saved {self.name}, got {type(model).__name__}")
         for number, tree in enumerate(_trees(model)):

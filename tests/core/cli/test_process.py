@@ -15,6 +15,7 @@ from typer.main import get_command
 import glulam as library
 from glulam.cli import one_line
 from glulam.cli._app import app
+from glulam.cli._data import Source
 
 COMMANDS = ["demo", "train", "predict", "inspect", "verify", "plugins", "bench"]
 TRAINING = {"sklearn", "lightgbm", "xgboost", "joblib", "skops", "scipy", "pandas", "polars", "onnx", "pluggy", "talib"}
@@ -138,6 +139,16 @@ def test_a_reader_that_leaves_early_is_no_error(trained, arguments):
         assert running.wait(30) == 1
 
 
+@pytest.mark.parametrize("arguments", [["plugins"], ["plugins", "--json"], ["--version"], []])
+def test_a_full_stdout_is_one_line(arguments):
+    """Where standard output takes no more, that is said once, and in no JSON document either."""
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "glulam.cli", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "glulam: error: standard output could not be written: No space left on device\n"
+
+
 def test_version_and_help(glulam):
     """--version gives the version; --help lists the commands and the exit codes; no command at all is code 2."""
     assert glulam("--version").out == f"glulam {library.__version__}\n"
@@ -174,12 +185,16 @@ def test_debug_shows_the_traceback(glulam, trained):
     assert done.err.splitlines()[-1].startswith("glulam: error: ")
 
 
-def test_unexpected_errors_are_lines_too(glulam, data, tmp_path):
+def test_unexpected_errors_are_lines_too(glulam, monkeypatch, data, tmp_path):
     """What a library raises by itself is one line with its type and the way to see more."""
-    member = "random_forest:n_estimators=-1"
-    done = glulam("train", data, "--target", "y", "--member", member, "--out", tmp_path / "m.onnx")
+
+    def read(source: Source) -> None:
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(Source, "read", read)
+    done = glulam("train", data, "--target", "y", "--out", tmp_path / "m.onnx")
     assert done.code == 1
-    assert "InvalidParameterError: The 'n_estimators' parameter" in done.err
+    assert "RuntimeError: odd; " in done.err
     assert "'glulam --debug COMMAND ...' shows where" in done.err
     assert done.err.count("\n") == 1
 

@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 
 import glulam as library
-from glulam.cli import _show
+from glulam.cli import _show, _training
 from glulam.cli._data import Source
 from glulam.cli._options import specification
 from glulam.cli._target import decide_task, generated_table
@@ -205,6 +205,7 @@ def test_rows_that_cannot_be_learnt(glulam, tmp_path, lines, message):
     [
         (["--target", "nope"], "--target: no such column: 'nope'"),
         (["--target", "y", "--drop", "nope"], "--drop: no such column: 'nope'"),
+        (["--target", "y", "--drop", "y"], "--drop: 'y' is the target, which is no feature anyway"),
         (["--target", "y", "--categorical", "y"], "no feature, as it is the target or dropped"),
         (["--target", "y", "--member", "lightgbm:n_estimators"], "expected NAME or NAME:key=value,key=value"),
         (["--target", "y", "--weights", "1,b"], "expected numbers separated by commas, got '1,b'"),
@@ -235,7 +236,11 @@ def test_wrong_usage_is_code_2(glulam, data, monkeypatch, tmp_path, arguments, m
         (["--member", "lightgbm:n_estimator=5"], "unknown parameter 'n_estimator'; did you mean 'n_estimators'?"),
         ([*MEMBER, "--weights", "1,2"], "weights: expected 1 numbers"),
         ([*MEMBER, "--voting", "loud"], "unknown voting 'loud'"),
-        ([*MEMBER, "--validator", "range:margn=1"], "margn"),
+        ([*MEMBER, "--validator", "range:margn=1"], "argument 'margn'; the settings were range:margn=1"),
+        ([*MEMBER, "--validator", "range:margin=x"], "validator 'range': '<=' not supported"),
+        (["--member", "random_forest:depth=1"], "argument 'depth'; the settings were random_forest:depth=1"),
+        ([*MEMBER, "--weights", "1,1"], "weights: expected 1 numbers, one for each of ['lightgbm'], got [1.0, 1.0]\n"),
+        (["--member", "lightgbm", "--voting", "soft", "--task", "regression", "--voting", "hard"], "use --voting soft"),
         ([*MEMBER, "--threshold", "1.5"], "threshold: expected a number between 0 and 1, got 1.5"),
         ([*MEMBER, "--features", "technical"], "open"),
     ],
@@ -247,6 +252,70 @@ def test_refusals_are_code_1(glulam, data, tmp_path, arguments, message):
     assert message in done.err
     assert done.err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("member", "said"),
+    [
+        ("lightgbm:n_estimators=abc", "'<=' not supported between instances of 'str' and 'int'"),
+        ("lightgbm:n_estimators=-5", "Number of boosting rounds must be greater than 0. Got -5"),
+        ("xgboost:max_depth=abc", "Invalid Parameter format for max_depth expect int but value='abc'"),
+        ("random_forest:max_depth=abc", "The 'max_depth' parameter of RandomForestClassifier must be an int"),
+    ],
+)
+def test_bad_settings_of_members_are_named(glulam, data, tmp_path, member, said):
+    """What a library says of a setting while it trains comes after the setting, without a call for --debug."""
+    arguments = ["train", data, "--target", "y", "--member", "extra_trees", "--member", member]
+    done = glulam(*arguments, "--out", tmp_path / "m.onnx")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert f"error: training failed: member settings {member}: {said}" in done.err
+    assert done.err.endswith("; correct the settings\n")
+    assert "--debug" not in done.err
+    assert "Traceback" in glulam("--debug", *arguments, "--out", tmp_path / "m.onnx").err
+
+
+@pytest.mark.parametrize(
+    ("members", "error"), [(None, TypeError("odd")), ([("lightgbm", {"n_jobs": 1})], RuntimeError("odd"))]
+)
+def test_other_failures_are_not_put_on_settings(members, error):
+    """Without settings, or where the error is none of a value or a library, it stays as it is."""
+    settings = _training.Settings(members, None, "soft", None, None, None, None)
+    with pytest.raises(type(error), match="^odd$"), _training._naming_settings(settings):
+        raise error
+
+
+def test_a_directory_is_no_file(glulam, data, monkeypatch, tmp_path):
+    """--out with a directory, the current one too, is wrong usage, whether or not --force is given."""
+    monkeypatch.chdir(tmp_path)
+    for out, *more in ((".",), ("..", "--force"), (tmp_path,)):
+        done = glulam("train", data, "--target", "y", *MEMBER, "--out", out, *more)
+        assert done.code == 2
+        assert f"--out: {out} is a directory; give the name of a file" in done.err
+
+
+def test_other_encodings_are_named(glulam, trained, tmp_path):
+    """Latin-1 in names or text is told with what to do, in training and prediction."""
+    path = tmp_path / "d.csv"
+    arguments = ["train", path, "--target", "y", *MEMBER, "--out", tmp_path / "m.onnx", "--categorical", "city"]
+    path.write_bytes("city,größe,y\na,1,0\n".encode("latin-1"))
+    assert glulam(*arguments).err == f"glulam: error: {path} is not UTF-8; save it as UTF-8\n"
+    path.write_bytes("city,y\nKöln,1\n".encode("latin-1"))
+    assert glulam(*arguments).err == f"glulam: error: {path}: column 'city' is not UTF-8; save it as UTF-8\n"
+    path.write_bytes(trained.data.read_bytes().replace(b"\n0", b"\n\xf60", 1).replace(b"\n-", b"\n\xf6-", 1))
+    done = glulam("predict", trained.model, path, "--out", tmp_path / "p.csv")
+    assert done.err == f"glulam: error: {path} is not UTF-8; save it as UTF-8\n"
+
+
+def test_advice_is_for_the_command_line(glulam, data, tmp_path):
+    """What errors advise in Python is told in options."""
+    path = tmp_path / "d.csv"
+    path.write_text("".join(data.read_text().splitlines(keepends=True)[:20]))
+    arguments = ["train", path, "--target", "y", *MEMBER, "--out", tmp_path / "m.onnx"]
+    done = glulam(*arguments)
+    assert "or set --validator columns --validator finite --validator minimum_samples:rows=N\n" in done.err
+    (tmp_path / "m.trained").mkdir()
+    expected = f"{tmp_path / 'm.trained'} exists (the trained ensemble; see --save); choose another name, or overwrite"
+    assert glulam(*arguments).err == f"glulam: error: {expected} it with --force\n"
 
 
 def test_force_replaces_saved_ensembles_only(glulam, trained, data, tmp_path):
@@ -336,6 +405,13 @@ def test_bad_candles_are_dropped_if_asked(glulam, some_candles):
     assert json.loads(done.out)["training"]["rows"] == 350
 
 
+def test_a_target_among_the_features_is_a_leak(glulam, some_candles):
+    """A column that the generator makes a feature of cannot be the target."""
+    done = glulam("train", some_candles / "good.csv", "--target", "close", *GENERATED, "--out", some_candles / "m.onnx")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "the target 'close' is also a feature of technical; a model would only repeat it: choose" in done.err
+
+
 def test_missing_columns_are_not_told_to_drop_rows(glulam, data, tmp_path):
     """--drop-bad is no advice where it does not help."""
     done = glulam("train", data, "--target", "y", *GENERATED, "--out", tmp_path / "m.onnx")
@@ -358,6 +434,14 @@ def test_labels_stay_with_their_rows_when_some_are_dropped(some_candles, target)
     assert (bad.unlabelled, bad.made.warm_up) == (int(target == "next_direction"), 49)
     if target == "y":
         assert bad.target.tolist() == bad.rows
+
+
+def test_the_proof_says_who_refused(trained):
+    """Where a library refuses a family of rows, its name and what judged instead are in the note."""
+    parity = library.load(trained.model).info()["parity"]
+    refused = [{**family, "refused_by": ["random_forest"]} for family in parity["families"]]
+    notes = list(_show.proof_table(parity | {"families": refused}).columns[-1].cells)
+    assert notes == ["refused by random_forest: interpreter"] * len(refused) + [""]
 
 
 def test_the_proof_says_if_differences_are_relative(trained):
