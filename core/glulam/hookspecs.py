@@ -1,7 +1,7 @@
-"""The five hooks, and the interfaces of what they return. With `glulam.program`, `glulam.forest`,
-`glulam.schema` and `glulam.errors`, whose values they exchange, all that a plugin imports from glulam.
+"""The five hooks, and the interfaces of what they return.
 
-A plugin is one file: its class and one hook implementation::
+With the values that they exchange (`glulam.program`, `glulam.forest`, `glulam.schema`) and
+`glulam.errors` this is all that a plugin imports from glulam. A plugin is one file: its class and one hook implementation::
 
     from glulam.hookspecs import VotingStrategy, hookimpl
 
