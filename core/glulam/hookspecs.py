@@ -1,7 +1,9 @@
 """The five hooks, and the interfaces of what they return.
 
 With the values that they exchange (`glulam.program`, `glulam.forest`, `glulam.schema`) and
-`glulam.errors` this is all that a plugin imports from glulam. A plugin is one file: its class and one hook implementation::
+`glulam.errors` this is all that a plugin imports from glulam.
+
+A plugin is one file: its class and one hook implementation::
 
     from glulam.hookspecs import VotingStrategy, hookimpl
 
