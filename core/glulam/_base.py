@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
-import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +14,19 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import Bunch
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
-from glulam import plugins
+from glulam._checking import check_prefit, check_votes, checked_voting, make_validators
 from glulam._fitting import fit_members
 from glulam._params import MembersAsParameters
-from glulam._tables import shorten
 from glulam._targets import Target
 from glulam.decision import Decision
-from glulam.errors import ConfigError, UnsupportedModelError
-from glulam.hookspecs import FeatureValidator, VotingStrategy
-from glulam.members import DEFAULT_WEIGHTS, Member, checked_weights, resolve
+from glulam.errors import ConfigError
+from glulam.members import DEFAULT_WEIGHTS, checked_weights, resolve
 from glulam.program import EnsembleProgram, Guard, Task
 from glulam.proof import ParityReport
 from glulam.schema import FeatureSchema
 
-__all__ = ["DEFAULT_VALIDATORS", "Ensemble"]
+__all__ = ["Ensemble"]
 
-DEFAULT_VALIDATORS = ("columns", "finite", "minimum_samples")
 PROOF_ROWS_KEPT = 2_000
 """Training rows that a fitted ensemble keeps, evenly spaced, for the proof at export."""
 
@@ -81,11 +76,11 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
             raise ConfigError(f"schema: expected a FeatureSchema, got {type(schema).__name__}")
         rows = schema.encode(X, reorder=self.reorder, owner=owner)
         check_consistent_length(rows, target.y)
-        validators = _make_validators(self.validators)
+        validators = make_validators(self.validators)
         for validator in validators:
             validator.learn(rows, schema)
             validator.check_fit(rows, schema)
-        voting = _checked_voting(self.voting, target.task)
+        voting = checked_voting(self.voting, target.task)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, rows, dtype=np.float64)
         members = resolve(self.members, target.task, schema, prefit=self.prefit)
@@ -96,7 +91,7 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
         default = self.members is None and self.weights is None
         weights = checked_weights(DEFAULT_WEIGHTS if default else self.weights, names)
         if self.prefit:
-            _check_prefit(members, schema, target.classes)
+            check_prefit(members, schema, target.classes)
             fitted = [member.estimator for member in members]
         else:
             stop_on = None
@@ -106,7 +101,7 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
             fitted = fit_members(
                 members, rows, target.y, sample_weight, stop_on, n_jobs=self.n_jobs, progress=self.progress
             )
-        _check_votes(members, fitted, rows[:16], target)
+        check_votes(members, fitted, rows[:16], target)
         if len(target.classes):
             self.classes_ = target.classes
         self.schema_ = schema
@@ -142,7 +137,7 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
     def set_voting(self, voting: str) -> Ensemble:
         """Change the voting strategy without fitting again. Returns the ensemble."""
         check_is_fitted(self, "members_")
-        self.voting_ = _checked_voting(voting, self._task)
+        self.voting_ = checked_voting(voting, self._task)
         self.voting = voting
         return self
 
@@ -284,95 +279,8 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
         return load(cls, Path(path))
 
 
-def _check_prefit(members: list[Member], schema: FeatureSchema, classes: npt.NDArray[Any]) -> None:
-    """Refuse members that are not fitted, or on other features or classes."""
-    for member in members:
-        if hasattr(member.estimator, "get_params"):  # a library's raw Booster has none, and is always fitted
-            check_is_fitted(member.estimator)
-        count = getattr(member.estimator, "n_features_in_", len(schema))
-        if count != len(schema):
-            raise ConfigError(
-                f"member {member.name!r}: fitted on {count} features, the table has {len(schema)}; "
-                "fit all members on the same features"
-            )
-        names = _fitted_names(member.estimator)
-        if schema.named and names is not None and names != [name.replace(" ", "_") for name in schema.names]:
-            raise ConfigError(
-                f"member {member.name!r}: fitted on the columns {shorten(names)}, the table has "
-                f"{shorten(schema.names)}; give the table in the member's order"
-            )
-        known = getattr(member.estimator, "classes_", None)
-        # Positions stand for labels only where the labels are no integers themselves.
-        positions = np.arange(len(classes)) if classes.dtype.kind not in "iu" else classes
-        if known is not None and not any(np.array_equal(known, each) for each in (classes, positions)):
-            raise ConfigError(
-                f"member {member.name!r}: fitted on classes {np.asarray(known).tolist()}, y has {classes.tolist()}; "
-                "fit all members on the same labels"
-            )
-
-
-def _fitted_names(model: Any) -> list[str] | None:
-    """Return the column names that a model was fitted on, blanks as underscores; None if it had none."""
-    names = getattr(model, "feature_names_in_", None)
-    if names is None:
-        names = model.feature_name() if hasattr(model, "feature_name") else getattr(model, "feature_names", None)
-    if names is None or all(re.fullmatch(r"(Column_|f|x)\d+", str(name)) for name in names):
-        return None
-    return [str(name).replace(" ", "_") for name in names]
-
-
-def _check_votes(members: list[Member], fitted: list[Any], rows: npt.NDArray[np.float32], target: Target) -> None:
-    """Refuse members whose votes are no probabilities of these classes (custom objectives, foreign boosters)."""
-    shape = (len(rows), max(1, len(target.classes)))
-    for member, model in zip(members, fitted, strict=True):
-        try:
-            member.plugin.check(model, target.task)
-            votes = member.plugin.votes(model, rows, target.task)
-        except UnsupportedModelError as error:
-            raise UnsupportedModelError(f"member {member.name!r}: {error}") from error
-        except Exception as error:  # each library has its own for rows that do not fit a model
-            raise ConfigError(f"member {member.name!r}: cannot answer the training rows: {error}") from error
-        if votes.shape != shape:
-            raise ConfigError(
-                f"member {member.name!r}: expected votes of shape {shape}, got {votes.shape}; "
-                "fit it on the same classes, for the same task"
-            )
-        if target.task != "regression" and not (np.isfinite(votes).all() and votes.min() >= 0 and votes.max() <= 1):
-            raise ConfigError(
-                f"member {member.name!r}: expected probabilities from 0 to 1, got {votes[0].tolist()}; an objective "
-                "of one's own gives margins, which do not vote"
-            )
-
-
 def _digest(rows: npt.NDArray[np.float32], y: npt.NDArray[Any]) -> str:
     """Return the sha256 of the training rows and targets, as members get them."""
     digest = hashlib.sha256(np.ascontiguousarray(rows).data)
     digest.update(np.ascontiguousarray(y).data)
     return digest.hexdigest()
-
-
-def _checked_voting(name: Any, task: Task) -> VotingStrategy:
-    """Return a voting strategy that serves the task."""
-    if not isinstance(name, str):
-        raise ConfigError(f"voting: expected the name of a strategy, got {name!r}")
-    strategy = plugins.voting(name)
-    if task not in strategy.tasks:
-        raise ConfigError(f"voting {name!r} is for {' and '.join(strategy.tasks)}, not for {task}; use voting='soft'")
-    return strategy
-
-
-def _make_validators(given: Any) -> list[FeatureValidator]:
-    """Return validators from names and ``(name, params)``; None for the defaults."""
-    entries = DEFAULT_VALIDATORS if given is None else given
-    if isinstance(entries, str) or not isinstance(entries, (list, tuple)):
-        raise ConfigError(f"validators: expected a list of names or (name, params), got {given!r}")
-    made = []
-    for entry in entries:
-        name, params = (entry, {}) if isinstance(entry, str) else entry
-        if not isinstance(params, Mapping):
-            raise ConfigError(f"validators: expected (name, params), got {entry!r}")
-        try:
-            made.append(plugins.validator(name, **params))
-        except TypeError as error:
-            raise ConfigError(f"validator {name!r}: {error}") from error
-    return made
