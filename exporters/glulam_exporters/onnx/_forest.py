@@ -86,19 +86,20 @@ def _with_distinct_numbers(
     """Return the tables with leaves numbered so that no node has an inner child and a leaf of one number.
 
     onnxruntime before 1.25 takes such a node for a tree of one leaf: it compares the two numbers
-    without asking what they number. Turning all leaf numbers on by some places avoids it; a few
-    tries find how many.
+    without asking what they number. Turning all leaf numbers on by some places avoids it. Each node
+    forbids one number of places, and there are more leaves than nodes, so one is always free.
     """
     count = len(weight)
-    for turn in range(count):
+    mixed = (left < 0) != (right < 0)
+    inner, leaf = np.maximum(left, right)[mixed], ~np.minimum(left, right)[mixed]
+    free = np.ones(count, dtype=bool)
+    free[(inner - leaf) % count] = False
+    turn = int(np.argmax(free))
 
-        def turned(pointer: npt.NDArray[Any], turn: int = turn) -> npt.NDArray[Any]:
-            return np.where(pointer < 0, ~((~pointer + turn) % count), pointer)
+    def turned(pointer: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.where(pointer < 0, ~((~pointer + turn) % count), pointer)
 
-        new_left, new_right = turned(left), turned(right)
-        if not (new_left == ~new_right).any():
-            return new_left, new_right, np.roll(weight, turn)
-    return left, right, weight
+    return turned(left), turned(right), np.roll(weight, turn)
 
 
 def _integers(name: str, values: npt.NDArray[Any]) -> onnx.AttributeProto:
