@@ -236,7 +236,7 @@ def test_wrong_usage_is_code_2(glulam, data, monkeypatch, tmp_path, arguments, m
         (["--member", "lightgbm:n_estimator=5"], "unknown parameter 'n_estimator'; did you mean 'n_estimators'?"),
         ([*MEMBER, "--weights", "1,2"], "weights: expected 1 numbers"),
         ([*MEMBER, "--voting", "loud"], "unknown voting 'loud'"),
-        ([*MEMBER, "--validator", "range:margn=1"], "argument 'margn'; the settings were range:margn=1"),
+        ([*MEMBER, "--validator", "range:margn=1"], "the settings were range:margn=1"),
         ([*MEMBER, "--validator", "range:margin=x"], "validator 'range': '<=' not supported"),
         (["--member", "random_forest:depth=1"], "argument 'depth'; the settings were random_forest:depth=1"),
         ([*MEMBER, "--weights", "1,1"], "weights: expected 1 numbers, one for each of ['lightgbm'], got [1.0, 1.0]\n"),
