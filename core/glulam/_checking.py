@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,8 +68,8 @@ def check_prefit(members: list[Member], schema: FeatureSchema, classes: npt.NDAr
                 f"{shorten(schema.names)}; give the table in the member's order"
             )
         known = getattr(member.estimator, "classes_", None)
-        # Positions stand for labels only where the labels are no integers themselves.
-        positions = np.arange(len(classes)) if classes.dtype.kind not in "iu" else classes
+        # Positions stand for labels only where the labels are no numbers themselves.
+        positions = np.arange(len(classes)) if classes.dtype.kind not in "iuf" else classes
         if known is not None and not any(np.array_equal(known, each) for each in (classes, positions)):
             raise ConfigError(
                 f"member {member.name!r}: fitted on classes {np.asarray(known).tolist()}, y has {classes.tolist()}; "
@@ -83,7 +82,8 @@ def _fitted_names(model: Any) -> list[str] | None:
     names = getattr(model, "feature_names_in_", None)
     if names is None:
         names = model.feature_name() if hasattr(model, "feature_name") else getattr(model, "feature_names", None)
-    if names is None or all(re.fullmatch(r"(Column_|f|x)\d+", str(name)) for name in names):
+    # Only LightGBM invents names where there are none.
+    if names is None or list(names) == [f"Column_{index}" for index in range(len(names))]:
         return None
     return [str(name).replace(" ", "_") for name in names]
 

@@ -156,6 +156,10 @@ def _from_mapping(table: Mapping[Any, Any], owner: str) -> Table:
 
 def _unmasked(array: Array) -> Array:
     """Return a plain array; what a masked one hides is missing."""
+    if isinstance(array, np.ma.MaskedArray) and array.dtype.kind not in "biuf":
+        plain = np.ma.getdata(array).astype(object)
+        plain[np.ma.getmaskarray(array)] = None
+        return np.asarray(plain)
     if isinstance(array, np.ma.MaskedArray):
         return np.ma.filled(np.ma.asarray(array, dtype=np.float64), np.nan)
     return np.asarray(array)

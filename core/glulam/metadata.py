@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -88,19 +86,25 @@ def checksum(entries: Mapping[str, str]) -> str:
     return hashlib.sha256("\0".join(entries[key] for key in _KEYS).encode()).hexdigest()
 
 
-def check_graph(entries: Mapping[str, str], source: str | os.PathLike[str] | bytes, path: str) -> None:
+def check_graph(entries: Mapping[str, str], data: bytes, path: str) -> None:
     """Raise ArtifactError unless a file's graph is the one that its metadata was written for, and was proven."""
     length, _, expected = entries["glulam.graph"].partition(" ")
-    digest = hashlib.sha256()
-    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as data:  # noqa: PTH123
-        left = int(length) if length.isdigit() else 0
-        while left and (part := data.read(min(left, 1 << 20))):
-            digest.update(part)
-            left -= len(part)
-    if left or digest.hexdigest() != expected:
+    size = int(length) if length.isdigit() else 0
+    # Appended bytes would merge into the graph: after it there is the metadata and nothing else.
+    rest = sum(map(_entry_size, entries.items()))
+    if len(data) != size + rest or hashlib.sha256(memoryview(data)[:size]).hexdigest() != expected:
         raise ArtifactError(
             f"{path}: the graph is not the one that was proven: it has changed since it was exported; export again"
         )
+
+
+def _entry_size(entry: tuple[str, str]) -> int:
+    """Return the bytes that one entry of ``metadata_props`` takes: tag, length, and two fields of the same."""
+
+    def field(size: int) -> int:
+        return 1 + max(1, -(-size.bit_length() // 7)) + size
+
+    return field(sum(field(len(part.encode())) for part in entry))
 
 
 def json_classes(classes: npt.NDArray[Any]) -> dict[str, Any]:

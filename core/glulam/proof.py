@@ -173,7 +173,9 @@ class _Scale:
     def of_values(cls, values: Float64) -> _Scale:
         """Take the median, and the median distance from it (for a few outliers the standard deviation)."""
         center = float(np.median(values))
-        spread = float(np.median(np.abs(values - center))) or float(values.std()) or abs(center) or 1.0
+        least = 1e-12 * abs(center)  # less than this is the rounding of a constant
+        spreads = (float(np.median(np.abs(values - center))), float(values.std()), abs(center), 1.0)
+        spread = next(each for each in spreads if each > least)
         return cls(center, spread, relative=True)
 
     def size(self, values: Float64) -> Float64:

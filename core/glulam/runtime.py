@@ -52,10 +52,15 @@ class ProductionEnsemble:
         if invalid not in ("raise", "ignore"):
             raise ConfigError(f"invalid: expected 'raise' or 'ignore', got {invalid!r}")
         label = "<bytes>" if isinstance(source, bytes) else str(source)
-        self._session = _open(source, label, _session_options(profile))
-        entries = self._session.get_modelmeta().custom_metadata_map
+        # Read once: the file may be replaced at any moment, and what is checked must be what is run.
+        data = source if isinstance(source, bytes) else _read(Path(source), label)
+        self._session = _open(data, label, _session_options(profile))
+        try:
+            entries = self._session.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
+            raise ArtifactError(f"{label}: damaged metadata: {error.reason}; export again") from error
         self._description = Description.from_metadata(entries, label)
-        check_graph(entries, source, label)
+        check_graph(entries, data, label)
         self._classes = classes_of(self._description.ensemble)
         _check_agreement(self._session, self._description, len(self._classes), label)
         self._reorder = reorder
@@ -258,31 +263,27 @@ def _session_options(profile: str) -> Any:
     return options
 
 
-def _open(source: str | os.PathLike[str] | bytes, label: str, options: Any) -> Any:
+def _read(path: Path, label: str) -> bytes:
+    """Return a file's bytes, or raise ArtifactError saying why there are none."""
+    if path.is_dir():
+        raise ArtifactError(
+            f"{label} is a directory; expected an exported .onnx file (a saved ensemble is opened with "
+            "EnsembleClassifier.load or EnsembleRegressor.load)"
+        )
+    if not path.is_file():
+        raise ArtifactError(f"{label}: no such file; export an ensemble to it first")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{label}: cannot be read: {error.strerror}") from error
+
+
+def _open(data: bytes, label: str, options: Any) -> Any:
     """Return an onnxruntime session, or raise ArtifactError for what is no loadable model."""
-    if not isinstance(source, bytes):
-        path = Path(source)
-        if path.is_dir():
-            raise ArtifactError(
-                f"{label} is a directory; expected an exported .onnx file (a saved ensemble is opened with "
-                "EnsembleClassifier.load or EnsembleRegressor.load)"
-            )
-        if not path.is_file():
-            raise ArtifactError(f"{label}: no such file; export an ensemble to it first")
-        try:
-            size = path.stat().st_size
-            with path.open("rb"):
-                pass
-        except OSError as error:
-            raise ArtifactError(f"{label}: cannot be read: {error.strerror}") from error
-    else:
-        size = len(source)
-    if not size:
+    if not data:
         raise ArtifactError(f"{label}: the file is empty; export again")
     try:
-        return onnxruntime.InferenceSession(
-            source if isinstance(source, bytes) else str(source), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
         raise ArtifactError(
             f"{label}: not an ONNX model that onnxruntime {onnxruntime.__version__} can load (truncated, damaged, "

@@ -475,6 +475,12 @@ def test_a_fit_that_fails_leaves_the_ensemble_as_it_was(binary):
 def test_prefit_members_of_other_columns_are_refused(binary):
     """A model fitted on the same columns in another order would be asked by position: it is refused."""
     X, y = binary
+    numbered = pd.DataFrame(X[:, :3], columns=["f1", "f0", "f2"])
+    for made in (RandomForestClassifier(3), LGBMClassifier(n_estimators=2, verbose=-1), XGBClassifier(n_estimators=2)):
+        with pytest.raises(ConfigError, match=r"member 'm': fitted on the columns \['f1', 'f0', 'f2'\], the table has"):
+            EnsembleClassifier([("m", made.fit(numbered, y))], prefit=True).fit(numbered[["f0", "f1", "f2"]], y)
+        without = clone(made).fit(X[:, :3], y)
+        EnsembleClassifier([("m", without)], prefit=True).fit(numbered, y)
     frame = pd.DataFrame(X[:, :3], columns=["a", "b", "c d"])
     for made in (RandomForestClassifier(3), LGBMClassifier(n_estimators=2, verbose=-1), XGBClassifier(n_estimators=2)):
         swapped = made.fit(frame[["c d", "b", "a"]], y)
@@ -492,6 +498,8 @@ def test_prefit_members_of_other_labels_are_refused(binary):
     EnsembleClassifier([("m", tree)], prefit=True).fit(X, np.array(["no", "yes"])[y])
     with pytest.raises(ConfigError, match=r"fitted on classes \[0, 1\], y has \[0, 2\]"):
         EnsembleClassifier([("m", tree)], prefit=True).fit(X, 2 * y)
+    with pytest.raises(ConfigError, match=r"fitted on classes \[0, 1\], y has \[-1.0, 0.0\]"):
+        EnsembleClassifier([("m", tree)], prefit=True).fit(X, y - 1.0)
 
 
 @pytest.mark.parametrize(
@@ -550,6 +558,9 @@ def test_what_a_masked_array_hides_is_missing(binary):
     masked[3, 2] = np.ma.masked
     ensemble = EnsembleClassifier([("lightgbm", SMALL)]).fit(masked, y)
     assert ensemble.schema_.allows_missing.tolist() == [i == 2 for i in range(28)]
+    words = np.ma.masked_array(["x", "y"] * 2, mask=[False, True, False, False])
+    schema = FeatureSchema((Feature("w", "categorical", ("x", "y"), "allow"),))
+    np.testing.assert_array_equal(schema.encode({"w": words})[:, 0], np.float32([0, np.nan, 0, 1]))
 
 
 def test_labels_beyond_int64_are_refused():

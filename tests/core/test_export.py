@@ -371,3 +371,21 @@ def test_labels_that_hang_on_the_last_digit_get_float64(tmp_path, binary):
     assert report.precision == "float64"
     assert report.label_differences == 0
     np.testing.assert_array_equal(load(tmp_path / "e.onnx").predict(X[:, :4]), ensemble.predict(X[:, :4]))
+
+
+@pytest.mark.parametrize("y", [np.full(300, 5.3), np.where(np.arange(300) % 20, 0.1, 5.0)])
+def test_constant_values_export_in_float32(tmp_path, y):
+    """What is left of a constant's rounding is no spread to measure by."""
+    X = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
+    ensemble = EnsembleRegressor([("random_forest", {"n_estimators": 8})]).fit(X, y)
+    assert ensemble.export(tmp_path / "e.onnx", precision="float32", proof_rows=1_000).largest_difference <= 1e-6
+
+
+def test_values_near_the_end_of_float32_export(tmp_path):
+    """Weights do not make a mean of large values overflow."""
+    X = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
+    y = 7e37 * (1 + 0.5 * np.random.default_rng(1).uniform(size=300))
+    members = [("xgboost", {"n_estimators": 5}), ("xgboost", {"n_estimators": 3})]
+    ensemble = EnsembleRegressor(members, weights=[0.3333, 0.6667]).fit(X, y)
+    ensemble.export(tmp_path / "e.onnx", proof_rows=1_000)
+    np.testing.assert_allclose(load(tmp_path / "e.onnx").predict(X), ensemble.predict(X), rtol=1e-6)

@@ -376,6 +376,27 @@ def test_any_change_of_metadata_or_graph_is_refused(path, tmp_path):
             load(source)
 
 
+def test_appended_bytes_are_refused(path):
+    """Bytes after the metadata would merge into the graph; nothing may follow it."""
+    data = path.read_bytes()
+    extra = onnx.ModelProto()
+    extra.graph.initializer.append(onnx.numpy_helper.from_array(-np.ones((3, 1), dtype=np.float32), "vote.weight"))
+    for more in (extra.SerializeToString(), onnx.ModelProto(producer_name="somebody").SerializeToString()):
+        with pytest.raises(ArtifactError, match=r"<bytes>: "):
+            load(data + more)
+
+
+def test_any_flipped_bit_of_the_metadata_is_refused(path):
+    """Whichever bit of the last 4,000 bytes flips, the error is glulam's own."""
+    data = path.read_bytes()
+    for place in range(len(data) - 4_000, len(data), 97):
+        for bit in (0x01, 0x80):
+            changed = bytearray(data)
+            changed[place] ^= bit
+            with pytest.raises(ArtifactError):
+                load(bytes(changed))
+
+
 def test_metadata_of_ones_own_may_be_added(path, tmp_path, binary):
     """A file that somebody labels with further entries still opens."""
     labelled = with_metadata(path, tmp_path, **{"owner": "risk team"})

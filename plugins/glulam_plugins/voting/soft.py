@@ -17,20 +17,26 @@ class Soft(VotingStrategy):
 
     def combine(self, votes: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the weighted mean over members."""
-        whole = simple_weights(weights)
-        return np.asarray((votes * whole[:, None]).sum(axis=1) / whole.sum())
+        weight = _weights(weights, votes.shape[2])
+        return np.asarray((votes * weight[:, None]).sum(axis=1) / weight.sum())
 
     def fragment(self, weights: npt.NDArray[np.float64], n_classes: int) -> OnnxFragment:
         """Return the weighted mean as three nodes, in the order of `combine`: ties stay ties in float64."""
-        whole = simple_weights(weights)
+        weight = _weights(weights, n_classes)
         return OnnxFragment(
             text="soft (votes, weight, members, total) => (scores) {"
             " weighted = Mul (votes, weight)"
             " sums = ReduceSum <keepdims = 0> (weighted, members)"
             " scores = Div (sums, total) }",
             reference=lambda votes: self.combine(votes, weights),
-            constants={"weight": whole[:, None], "members": np.array([1]), "total": np.array([whole.sum()])},
+            constants={"weight": weight[:, None], "members": np.array([1]), "total": np.array([weight.sum()])},
         )
+
+
+def _weights(weights: npt.NDArray[np.float64], n_classes: int) -> npt.NDArray[np.float64]:
+    """Return whole numbers for probabilities, which tie; shares for values, which could overflow."""
+    simple = simple_weights(weights)
+    return np.asarray(simple / simple.sum()) if n_classes == 1 else simple
 
 
 @hookimpl
