@@ -62,7 +62,9 @@ class Graph:
             value = value.astype(np.int64)
         name = self.name(name)
         if value.dtype.kind == "U":
-            tensor = helper.make_tensor(name, onnx.TensorProto.STRING, value.shape, value.ravel().tolist())
+            tensor = helper.make_tensor(
+                name, onnx.TensorProto.STRING, value.shape, [text.encode() for text in value.ravel().tolist()]
+            )
         else:
             tensor = numpy_helper.from_array(value, name)
         self._constants[name] = tensor
