@@ -25,8 +25,6 @@ def benchmarks(*arguments):
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
     """Return stdout, JSON and Markdown file of one quick run of everything."""
-    pytest.importorskip("skl2onnx")
-    pytest.importorskip("onnxmltools")
     folder = tmp_path_factory.mktemp("benchmarks")
     done = benchmarks("--quick", "--json", folder / "run.json", "--out", folder / "run.md")
     assert done.returncode == 0, done.stderr
