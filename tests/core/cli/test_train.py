@@ -236,7 +236,11 @@ def test_wrong_usage_is_code_2(glulam, data, monkeypatch, tmp_path, arguments, m
         (["--member", "lightgbm:n_estimator=5"], "unknown parameter 'n_estimator'; did you mean 'n_estimators'?"),
         ([*MEMBER, "--weights", "1,2"], "weights: expected 1 numbers"),
         ([*MEMBER, "--voting", "loud"], "unknown voting 'loud'"),
-        ([*MEMBER, "--validator", "range:margn=1"], "the settings were range:margn=1"),
+        # Python 3.13 puts its own suggestion between the two.
+        (
+            [*MEMBER, "--validator", "range:margn=1"],
+            "unexpected keyword argument 'margn'…; the settings were range:margn=1",
+        ),
         ([*MEMBER, "--validator", "range:margin=x"], "validator 'range': '<=' not supported"),
         (["--member", "random_forest:depth=1"], "argument 'depth'; the settings were random_forest:depth=1"),
         ([*MEMBER, "--weights", "1,1"], "weights: expected 1 numbers, one for each of ['lightgbm'], got [1.0, 1.0]\n"),
@@ -249,7 +253,7 @@ def test_refusals_are_code_1(glulam, data, tmp_path, arguments, message):
     """What the library refuses is one line and code 1, and leaves nothing behind."""
     done = glulam("train", data, "--target", "y", *arguments, "--out", tmp_path / "m.onnx")
     assert done.code == 1
-    assert message in done.err
+    assert all(part in done.err for part in message.split("…"))
     assert done.err.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
