@@ -6,15 +6,23 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 SETUP := .venv/.set-up
+# The oldest onnxruntime that glulam's files run in, and what the tests leave for it to run.
+OLDEST ?= 1.21.0
+EXPORTS := .exports
 
-.PHONY: demo test lint types check-wheel bench clean
+.PHONY: demo test check-oldest lint types check-wheel bench clean
 
 demo: $(SETUP)
 	@$(BIN)/glulam demo
 
 # Two test processes share two cores: threads that spin while they wait would take the other's time.
 test: $(SETUP)
-	@OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadgroup
+	@rm -rf $(EXPORTS)
+	@OMP_WAIT_POLICY=passive GLULAM_KEEP_EXPORTS=$(CURDIR)/$(EXPORTS) $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# After `make test`. Needs a Python that the oldest onnxruntime has a wheel for: 1.21.0 up to 3.13.
+check-oldest: .venv-oldest/.$(OLDEST)
+	@.venv-oldest/bin/python tests/oldest_onnxruntime.py $(EXPORTS)
 
 lint: $(SETUP)
 	@$(BIN)/ruff check .
@@ -30,6 +38,12 @@ check-wheel: $(SETUP)
 bench: $(SETUP)
 	@$(BIN)/python -m benchmarks
 
+.venv-oldest/.$(OLDEST):
+	@echo "setting up .venv-oldest with onnxruntime $(OLDEST) ..."
+	@$(PYTHON) -m venv --clear .venv-oldest
+	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check numpy onnxruntime==$(OLDEST)
+	@touch $@
+
 $(SETUP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "glulam needs Python 3.11 or newer; found $$(python3 --version 2>&1). Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "glulam needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)" >&2; exit 1; }
@@ -40,4 +54,4 @@ $(SETUP): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-oldest $(EXPORTS) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks``."""
+"""The commands: ``python -m benchmarks``, and ``python -m benchmarks converters``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import claims, export, machine, report, serving
+from benchmarks import claims, converters, export, machine, report, serving
 from benchmarks.child import in_child
 from benchmarks.workload import FULL, QUICK, Scale
 
@@ -21,7 +21,10 @@ SECTIONS = ("export", "load", "memory", "latency", "batch", "precision", "overhe
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, store; return 1 if a claim fails."""
-    chosen = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["converters"]:
+        return converters.main(given[1:])
+    chosen = _parser().parse_args(given)
     scale = QUICK if chosen.quick else FULL
     run: dict[str, Any] = {"quick": chosen.quick, "machine": machine.describe(), "scale": asdict(scale)}
     if chosen.date:

@@ -28,7 +28,7 @@ def measure(directory: str, contestant: str, processes: int, proof_rows: int) ->
 
 def glulam(directory: str, proof_rows: int) -> dict[str, Any]:
     """Export as glulam does by default, proof included (in a child)."""
-    import glulam.export  # noqa: F401
+    import glulam.exporting  # noqa: F401
     import glulam_exporters.onnx  # noqa: F401  the other contestant imports its libraries beforehand too
 
     ensemble = load_ensemble(directory)
@@ -89,7 +89,7 @@ def differences(path: Path, ensemble: Any, directory: str, proof_rows: int) -> d
 
     forests = [member.body for member in ensemble.program().members if isinstance(member.body, Forest)]
     made = families(ensemble.schema_, forests, ensemble.proof_rows_, rows=proof_rows, seed=0)
-    hard = {family: largest(rows) for family, rows in made if family not in ("training", "infinite")}
+    hard = {family.name: largest(family.rows) for family in made if family.name not in ("training", "infinite")}
     return {
         "difference_training": largest(np.array(load_rows(directory))),
         "difference_hard": max(hard.values()),

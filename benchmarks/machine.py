@@ -12,7 +12,7 @@ __all__ = ["describe"]
 
 LIBRARIES = (
     "glulam", "numpy", "onnxruntime", "onnx", "lightgbm", "xgboost", "xgboost-cpu", "scikit-learn", "skl2onnx",
-    "onnxmltools",
+    "onnxmltools", "catboost",
 )  # fmt: skip
 
 

@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from benchmarks import claims, report
+from benchmarks import claims, converters, judging, report
 
 ROOT = Path(__file__).parents[1]
 TIMES = {"p50", "p99", "ratio", "ratio_low", "ratio_high", "calls"}
@@ -123,3 +124,92 @@ def test_claims_pass_at_their_limit_and_fail_above_it():
     assert [claim["passed"] for claim in judged] == [True, False, True]
     assert [claim["limit"] for claim in judged] == [5, 600, 6]
     assert "FAIL: its process never holds 600 MB (600.00 MB)" in report.claim_lines(judged)
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """Return stdout and JSON of three cases of the matrix through converters and glulam."""
+    folder = tmp_path_factory.mktemp("converters")
+    found = []
+    for library, case in (("XGBoost", "reg:logistic"), ("CatBoost", "loss Poisson")):
+        file = folder / f"{library}.json"
+        done = benchmarks("converters", "--library", library, "--case", case, "--all", "--json", file)
+        assert done.returncode == 0, done.stderr
+        found += json.loads(file.read_text())
+    return done.stdout, found
+
+
+def test_converters_are_compared_case_by_case(compared):
+    """What stock converters get wrong is told with an example; glulam's answers are the library's."""
+    found = {(each["library"], each["name"]): each for each in compared[1]}
+    assert found["XGBoost", "reg:logistic"]["stock"] == "ordinary"
+    assert found["CatBoost", "loss Poisson"]["stock"] == "ordinary"
+    assert found["CatBoost", "loss Poisson"]["stock_detail"].startswith("value of ")
+    assert {each["glulam"] for each in compared[1]} == {"exact"}
+
+
+def test_converters_are_counted(compared):
+    """The table has a row for each converter and for glulam, in all as well; --all lists the cases."""
+    stdout, _ = compared
+    assert "| CatBoost | CatBoost save_model | 1 | 0 | 1 | 0 |" in stdout
+    assert stdout.count("|  | glulam | 1 | 1 | 0 | 0 |") == 2
+    assert "| CatBoost | loss Poisson | wrong on ordinary rows | exact |" in stdout
+    tables = [block.splitlines() for block in stdout.split("\n\n") if block.startswith("|")]
+    assert all(len({line.count("|") for line in table}) == 1 for table in tables)
+
+
+def test_a_case_that_crashes_or_hangs_ends_no_run(monkeypatch, tmp_path):
+    """What brings the process down, or never ends, fails; those before and behind it are judged all the same."""
+    (tmp_path / "converting.py").write_text(
+        "import json, os, sys, time\n"
+        "for task in json.loads(sys.argv[2]):\n"
+        "    with open(sys.argv[1], 'a') as out: print(json.dumps({'begun': task}), file=out)\n"
+        "    if task[0] == 'crashes': os.abort()\n"
+        "    if task[0] == 'hangs': time.sleep(60)\n"
+        "    with open(sys.argv[1], 'a') as out:\n"
+        "        print(json.dumps({'done': task, 'found': 'exact', 'detail': ''}), file=out)\n"
+    )
+    monkeypatch.setattr(converters, "WORKER", [sys.executable, str(tmp_path / "converting.py")])
+    tasks = [(name, "stock") for name in ("right", "crashes", "hangs", "right too")]
+    assert list(converters.run(tasks, seconds=2)) == [
+        (("right", "stock"), "exact", ""),
+        (("crashes", "stock"), "fails", "its process ends with status -6"),
+        (("hangs", "stock"), "fails", "not done in 2 s"),
+        (("right too", "stock"), "exact", ""),
+    ]
+
+
+def test_rows_are_blamed_by_what_is_in_them():
+    """A wrong row is told by its family, a NaN or a code that is none; the plainest kind is blamed first."""
+    rows = np.array([[1, 0], [2, np.nan], [3, 0.5]])
+    kinds = judging.kinds_of({"training": rows, "threshold": rows[:1], "infinite": rows}, {1: 4.0})
+    assert kinds.tolist() == ["ordinary", "missing", "category", "threshold", "extreme", "extreme", "extreme"]
+    want = {"value": np.arange(7.0)}
+    for wrong, kind in ((range(1, 7), "missing"), ((2, 3), "threshold"), ((2, 4), "category"), ((5,), "extreme")):
+        got = want["value"].copy()
+        got[list(wrong)] += 1
+        assert judging.judge(want, {"value": got}, kinds, 0.0)[0] == kind
+    assert judging.judge(want, {"value": want["value"] + 1e-6}, kinds, 0.0) == ("", "")
+
+
+def test_a_label_is_wrong_unless_the_scores_tie():
+    """Labels may differ where the library's own scores are within the tolerance of its decision."""
+    scores = np.array([[0.5, 0.5], [0.4, 0.6], [0.2, 0.8]])
+    want = {"label": np.array(["a", "b", "b"]), "probabilities": scores}
+    kinds = np.full(3, "ordinary")
+    tie = {"label": np.array(["b", "b", "b"]), "probabilities": scores}
+    assert judging.judge(want, tie, kinds, 0.0) == ("", "")
+    other = {"label": np.array(["a", "a", "b"]), "probabilities": scores}
+    assert judging.judge(want, other, kinds, 0.0) == ("ordinary", "label of 1 of 3 rows, as a for b")
+    assert judging.judge(want, other, kinds, 0.6) == ("", "")
+
+
+def test_stock_outputs_are_named():
+    """Dictionaries by class become columns; a pair of scores is its second where the library gives one."""
+    want = {"label": np.array([0, 1]), "probabilities": np.zeros((2, 2))}
+    got = judging.named([np.array([0, 1]), [{0: 0.75, 1: 0.25}, {0: 0.5, 1: 0.5}]], want)
+    assert got["probabilities"].tolist() == [[0.75, 0.25], [0.5, 0.5]]
+    decided = {"label": np.array([0, 1]), "decision_function": np.zeros(2)}
+    scores = judging.named([np.array([0, 1]), np.array([[-1.0, 1.0], [2.0, -2.0]])], decided)
+    assert scores["decision_function"].tolist() == [1.0, -2.0]
+    assert judging.named([np.ones((2, 1))], {"value": np.zeros(2)})["value"].shape == (2,)

@@ -11,7 +11,7 @@ from oracles import codes, onnxruntime_leaves, rows_of
 from sklearn.datasets import load_diabetes, load_wine
 
 from glulam import EnsembleClassifier, EnsembleRegressor, plugins
-from glulam.export import Run
+from glulam.exporting import Run
 from glulam.interpreter import interpret, member_vote
 from glulam.schema import FeatureSchema
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import Bunch
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
-from glulam._checking import check_prefit, check_votes, checked_voting, make_validators
-from glulam._fitting import fit_members
+from glulam._checking import check_prefit, check_votes, checked_folds, checked_voting, make_validators
+from glulam._fitting import fit_members, native_votes, out_of_fold_votes
 from glulam._params import MembersAsParameters
 from glulam._targets import Target
 from glulam.decision import Decision
@@ -39,7 +40,7 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
         members: Any = None,
         *,
         weights: Any = None,
-        voting: str = "soft",
+        voting: Any = "soft",
         validators: Any = None,
         schema: FeatureSchema | None = None,
         reorder: bool = False,
@@ -88,13 +89,16 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
         taken = sorted(set(names) & set(self.get_params(deep=False)))
         if taken:
             raise ConfigError(f"members: {taken[0]!r} is the name of a parameter of {owner}; give the member another")
-        default = self.members is None and self.weights is None
+        if voting.needs_fit and self.weights is not None:
+            raise ConfigError(f"weights: voting {voting.name!r} learns what each member is worth; leave weights out")
+        default = self.members is None and self.weights is None and not voting.needs_fit
         weights = checked_weights(DEFAULT_WEIGHTS if default else self.weights, names)
+        folds = checked_folds(voting, target) if voting.needs_fit and not self.prefit else None
+        stop_on = None
         if self.prefit:
             check_prefit(members, schema, target.classes)
             fitted = [member.estimator for member in members]
         else:
-            stop_on = None
             if eval_set is not None:
                 stop_rows = schema.encode(eval_set[0], reorder=self.reorder, owner=f"{owner} (eval_set)")
                 stop_on = (stop_rows, target.encode(eval_set[1]))
@@ -102,6 +106,13 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
                 members, rows, target.y, sample_weight, stop_on, n_jobs=self.n_jobs, progress=self.progress
             )
         check_votes(members, fitted, rows[:16], target)
+        if voting.needs_fit:
+            if folds is None:
+                votes, used = native_votes(members, fitted, rows, target.task), np.arange(len(rows))
+            else:
+                refit = partial(fit_members, eval_set=stop_on, n_jobs=self.n_jobs, progress=self.progress)
+                votes, used = out_of_fold_votes(members, refit, folds, rows, target, sample_weight)
+            voting.fit(votes, target.y[used], target.task, None if sample_weight is None else sample_weight[used])
         if len(target.classes):
             self.classes_ = target.classes
         self.schema_ = schema
@@ -130,14 +141,28 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
         weights: one number a member, or a mapping of all names. Returns the ensemble.
         """
         check_is_fitted(self, "members_")
+        if self.voting_.needs_fit:
+            raise ConfigError(
+                f"weights: voting {self.voting_.name!r} has learnt what each member is worth; choose another vote "
+                "with set_voting first, or fit again"
+            )
         self.weights_ = checked_weights(weights, list(self.members_))
         self.weights = weights
         return self
 
-    def set_voting(self, voting: str) -> Ensemble:
-        """Change the voting strategy without fitting again. Returns the ensemble."""
+    def set_voting(self, voting: Any) -> Ensemble:
+        """Change the voting strategy without fitting again. Returns the ensemble.
+
+        Raises ConfigError for a strategy that has to learn from votes on held-out rows.
+        """
         check_is_fitted(self, "members_")
-        self.voting_ = checked_voting(voting, self._task)
+        strategy = checked_voting(voting, self._task)
+        if strategy.needs_fit:
+            raise ConfigError(
+                f"voting {strategy.name!r} learns from votes on rows that members were not fitted on; "
+                f"set_params(voting={voting!r}) and fit again"
+            )
+        self.voting_ = strategy
         self.voting = voting
         return self
 
@@ -205,7 +230,7 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
         Raises UnsupportedModelError naming the member and the option that cannot be exact.
         """
         check_is_fitted(self, "members_")
-        from glulam.export import lower_members
+        from glulam.exporting import lower_members
 
         guards = [validator.guard(self.schema_) for validator in self.validators_]
         classes = getattr(self, "classes_", np.empty(0))
@@ -254,7 +279,7 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
         Returns the proof's report, which is in the file's metadata too. Raises ProofError,
         UnsupportedModelError, ConfigError or ArtifactError; then nothing is written.
         """
-        from glulam.export import export
+        from glulam.exporting import export
 
         return export(
             self, Path(path), exporter=exporter, overwrite=overwrite, precision=precision,

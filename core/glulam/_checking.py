@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.model_selection import check_cv
 from sklearn.utils.validation import check_is_fitted
 
 from glulam import plugins
@@ -18,19 +20,68 @@ from glulam.members import Member
 from glulam.program import Task
 from glulam.schema import FeatureSchema
 
-__all__ = ["check_prefit", "check_votes", "checked_voting", "make_validators"]
+__all__ = ["check_prefit", "check_votes", "checked_folds", "checked_voting", "make_validators", "named_params"]
 
+Indices = npt.NDArray[np.integer[Any]]
 DEFAULT_VALIDATORS = ("columns", "finite", "minimum_samples")
 
 
-def checked_voting(name: Any, task: Task) -> VotingStrategy:
-    """Return a voting strategy that serves the task."""
-    if not isinstance(name, str):
-        raise ConfigError(f"voting: expected the name of a strategy, got {name!r}")
+def checked_voting(given: Any, task: Task) -> VotingStrategy:
+    """Return a voting strategy that serves the task, from its name or ``(name, params)``."""
+    name, params = named_params(given, "voting: expected the name of a strategy")
     strategy = plugins.voting(name)
+    if params:
+        try:
+            strategy = type(strategy)(**params)
+        except TypeError as error:
+            raise ConfigError(f"voting {name!r}: {error}") from error
     if task not in strategy.tasks:
         raise ConfigError(f"voting {name!r} is for {' and '.join(strategy.tasks)}, not for {task}; use voting='soft'")
     return strategy
+
+
+def checked_folds(voting: VotingStrategy, target: Target) -> list[tuple[Indices, Indices]]:
+    """Return rows to fit on and rows to vote on, for a strategy that learns from the votes.
+
+    As in scikit-learn's StackingClassifier: stratified folds for classes, in the rows' order. Rows that
+    no fold votes on (the first ones of a TimeSeriesSplit) are not learnt from.
+    """
+    who = f"voting {voting.name!r}"
+    try:
+        splitter = check_cv(voting.cv, target.y, classifier=target.task != "regression")
+        with warnings.catch_warnings():
+            # A class of fewer rows than folds is only told of; one that a fold lacks is refused below.
+            warnings.filterwarnings("ignore", message="The least populated class")
+            folds = [(np.asarray(train), np.asarray(test)) for train, test in splitter.split(target.y, target.y)]
+    except ValueError as error:
+        raise ConfigError(f"{who}: cannot split {len(target.y)} rows into folds: {error}") from error
+    tested = np.concatenate([test for _, test in folds])
+    if len(np.unique(tested)) < len(tested):
+        raise ConfigError(f"{who}: cv: {splitter} votes on a row more than once; give a splitter that does not repeat")
+    parts = [
+        (f"the rows that fold {number} of {len(folds)} fits on", train) for number, (train, _) in enumerate(folds, 1)
+    ]
+    for what, rows in [*parts, ("the rows that are voted on", tested)]:
+        lacking = np.setdiff1d(np.arange(len(target.classes)), target.y[rows])
+        if lacking.size:
+            label = target.classes[lacking[0]]
+            count = np.count_nonzero(target.y == lacking[0])
+            raise ConfigError(
+                f"{who}: class {label!r} has {count} rows, and none of them among {what}; give more rows of it, "
+                f"or other folds: voting=({voting.name!r}, {{'cv': ...}})"
+            )
+    return folds
+
+
+def named_params(given: Any, expected: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the name and the parameters of what is given as ``name`` or ``(name, params)``."""
+    pair = (given, {}) if isinstance(given, str) else given
+    if not (isinstance(pair, (tuple, list)) and len(pair) == 2):
+        raise ConfigError(f"{expected}, got {given!r}; give a name or (name, params)")
+    name, params = pair
+    if not isinstance(name, str) or not isinstance(params, Mapping):
+        raise ConfigError(f"{expected}, got {given!r}; give a name or (name, params)")
+    return name, params
 
 
 def make_validators(given: Any) -> list[FeatureValidator]:
@@ -40,9 +91,7 @@ def make_validators(given: Any) -> list[FeatureValidator]:
         raise ConfigError(f"validators: expected a list of names or (name, params), got {given!r}")
     made = []
     for entry in entries:
-        name, params = (entry, {}) if isinstance(entry, str) else entry
-        if not isinstance(params, Mapping):
-            raise ConfigError(f"validators: expected (name, params), got {entry!r}")
+        name, params = named_params(entry, "validators: expected the name of a validator")
         try:
             made.append(plugins.validator(name, **params))
         except TypeError as error:

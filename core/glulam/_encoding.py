@@ -13,8 +13,6 @@ from glulam.errors import FeatureError, FeatureTypeError
 
 __all__ = ["Float32CollisionWarning", "is_missing", "narrow", "to_float64", "warn_of_collisions"]
 
-Float32 = npt.NDArray[np.float32]
-
 
 class Float32CollisionWarning(UserWarning):
     """Distinct float64 values of a feature become the same float32, more often than by chance."""
@@ -66,8 +64,12 @@ def to_float64(values: npt.NDArray[Any], name: str, owner: str) -> npt.NDArray[n
     return numbers
 
 
-def narrow(matrix: npt.NDArray[Any], names: Sequence[str], owner: str) -> Float32:
-    """Return float32, C-contiguous; a finite number beyond float32's range is an error."""
+def narrow(
+    matrix: npt.NDArray[Any], names: Sequence[str], owner: str, dtype: npt.DTypeLike = np.float32
+) -> npt.NDArray[Any]:
+    """Return float32 (or another ``dtype``), C-contiguous; a finite number beyond float32's range is an error."""
+    if dtype != np.float32:
+        return np.ascontiguousarray(matrix, dtype=dtype)
     if matrix.dtype == np.float32:
         return np.ascontiguousarray(matrix)
     if matrix.dtype.kind in "iu" and matrix.dtype.itemsize == 8:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from glulam.errors import FeatureError, FeatureTypeError
 
-__all__ = ["Table", "as_table", "shorten"]
+__all__ = ["Table", "as_table", "is_array", "shorten"]
 
 Array = npt.NDArray[Any]
 
@@ -25,6 +25,11 @@ class Table:
     n_columns: int
     column: Callable[[int], Array]
     categories: Callable[[int], list[Any] | None]
+
+
+def is_array(table: Any) -> bool:
+    """Tell whether a table is a plain array of numbers, which has no names."""
+    return isinstance(table, np.ndarray) and table.dtype.kind in "fiub"
 
 
 def shorten(items: list[Any], most: int = 12) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ def float32_at_or_below(threshold: npt.ArrayLike) -> Float32:
 
 
 def float32_below(threshold: npt.ArrayLike) -> Float32:
-    """Return the float32 just below each threshold, for which ``x <= it`` means ``x < threshold``.
+    """Return the float32 just below each threshold: for float32 ``x``, ``x <= it`` means ``x < threshold``.
 
     Raises ValueError for a threshold of -infinity, which nothing is below.
     """
@@ -72,6 +73,8 @@ class Tree:
         float64 [n_leaves] or [n_leaves, leaf_width]
     output
         which of the forest's outputs the (first column of the) leaf is added to
+    sets
+        for each categorical node, the numbers for which rows go left; its threshold has no meaning
     """
 
     feature: npt.ArrayLike
@@ -81,6 +84,7 @@ class Tree:
     nan_left: npt.ArrayLike
     leaf_value: npt.ArrayLike
     output: int = 0
+    sets: Mapping[int, npt.ArrayLike] = field(default_factory=dict)
 
     @classmethod
     def from_nodes(
@@ -92,11 +96,13 @@ class Tree:
         nan_left: npt.ArrayLike,
         value: npt.ArrayLike,
         output: int = 0,
+        sets: Mapping[int, npt.ArrayLike] | None = None,
     ) -> Tree:
         """Build a tree from tables that hold leaves and inner nodes alike, the root at 0.
 
         All arrays have one entry a node; a negative ``left`` marks a leaf. Leaves keep their
-        order. Nodes that nothing points to (pruned ones) are left out.
+        order. Nodes that nothing points to (pruned ones) are left out. ``sets`` goes by the numbers
+        of these tables.
         """
         left, right = np.asarray(left, dtype=np.int64), np.asarray(right, dtype=np.int64)
         rank = leaf_ranks(left, right)
@@ -111,4 +117,5 @@ class Tree:
             nan_left=np.asarray(nan_left)[is_inner],
             leaf_value=np.asarray(value)[is_leaf],
             output=output,
+            sets={int(index[node]): values for node, values in (sets or {}).items() if is_inner[node]},
         )

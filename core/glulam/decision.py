@@ -23,6 +23,9 @@ class Decision:
     threshold
         Binary only: the second class is chosen when its probability is *above* the threshold.
         At 0.5 that is argmax with ties to the first class, as in scikit-learn's VotingClassifier.
+        Scores of one column are a decision function, whose threshold is usually 0.
+    inclusive
+        The second class is chosen *on* the threshold as well.
     min_confidence
         Where the largest probability is below it, the label is ``abstain_label``.
     """
@@ -30,6 +33,7 @@ class Decision:
     threshold: float = 0.5
     min_confidence: float | None = None
     abstain_label: int | float | str | None = None
+    inclusive: bool = False
 
     @classmethod
     def checked(
@@ -86,6 +90,21 @@ class Decision:
         """Whether some rows may get the abstain label."""
         return self.min_confidence is not None
 
+    def by_largest(self, columns: int) -> bool:
+        """Tell whether the largest of so many scores is chosen, rather than what is above a threshold."""
+        return columns > 2 or (columns == 2 and self.threshold == 0.5 and not self.inclusive)
+
+    def margin(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+        """Return how far each row of scores is from another decision."""
+        if self.by_largest(scores.shape[1]):
+            ordered = np.sort(scores, axis=1)
+            margin = (ordered[:, -1] - ordered[:, -2]) / 2
+        else:
+            margin = np.abs(scores[:, -1] - self.threshold)
+        if self.min_confidence is not None:
+            margin = np.minimum(margin, np.abs(scores.max(axis=1) - self.min_confidence))
+        return np.asarray(margin)
+
     def label_table(self, classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return what `choose` indexes: the classes, then the abstain label if there is one."""
         if not self.abstains:
@@ -97,10 +116,11 @@ class Decision:
 
     def choose(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
         """Return the row of `label_table` for each row of scores [n_rows, n_classes]."""
-        if self.threshold == 0.5:
+        if self.by_largest(scores.shape[1]):
             index = scores.argmax(axis=1).astype(np.int64)
         else:
-            index = (scores[:, 1] > self.threshold).astype(np.int64)
+            last = scores[:, -1]
+            index = (last >= self.threshold if self.inclusive else last > self.threshold).astype(np.int64)
         if self.min_confidence is not None:
             index[scores.max(axis=1) < self.min_confidence] = scores.shape[1]
         return np.asarray(index)

@@ -26,15 +26,19 @@ that a plugin must pass.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pluggy
 
-from glulam.program import EnsembleProgram, Guard, LoweredMember, OnnxFragment, Task
+from glulam.errors import ConfigError
+from glulam.program import EnsembleProgram, Guard, LoweredMember, OnnxFragment, Scores, Task
 from glulam.schema import FeatureSchema
 
 __all__ = [
@@ -42,6 +46,7 @@ __all__ = [
     "FeatureGenerator",
     "FeatureValidator",
     "ModelPlugin",
+    "Signature",
     "VotingStrategy",
     "hookimpl",
     "hookspec",
@@ -54,12 +59,42 @@ hookspec = pluggy.HookspecMarker("glulam")
 hookimpl = pluggy.HookimplMarker("glulam")
 
 
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a fitted model takes and what it answers, when it is exported by itself.
+
+    schema
+        its features; those that it was not told the names of are x0, x1, ...
+    task
+        which of `glulam.program.Task` it serves
+    classes
+        labels in the order of its scores; for several outputs those of each in turn; else empty
+    blocks
+        for ``multioutput``: how many columns of scores each output has, 1 for a yes or no
+    n_targets
+        for ``regression``: values a row
+    scores
+        what its scores are
+    """
+
+    schema: FeatureSchema
+    task: Task
+    classes: npt.NDArray[Any] = field(default_factory=lambda: np.empty(0))
+    blocks: tuple[int, ...] = ()
+    n_targets: int = 1
+    scores: Scores = "probabilities"
+
+
 class ModelPlugin(ABC):
     """A kind of member: how to make, fit, ask, lower and store it.
 
     Instances hold no state; one is made without arguments for each ensemble.
     """
 
+    generic: ClassVar[bool] = False
+    """Whether `accepts` is so broad that every other plugin is asked first."""
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    """Suffixes of the library's own model files, which `read` opens."""
     name: ClassVar[str]
     distributions: ClassVar[tuple[str, ...]]
     """Distributions whose versions are recorded in files (the first installed one counts)."""
@@ -77,9 +112,12 @@ class ModelPlugin(ABC):
 
     @abstractmethod
     def votes(self, model: Any, X: Float32, task: Task) -> Float64:
-        """Return the library's own answer: probabilities [n, n_classes], or values [n, 1].
+        """Return the library's own answer: probabilities [n, n_classes], or values [n, n_targets].
 
-        This is the reference that exports are held to. X is float32 [n, n_features].
+        This is the reference that exports are held to. X is [n, n_features], float32 for members of
+        an ensemble; float64 where a model is exported by itself for rows of that type. Raises
+        ValueError for rows that the library refuses. A classifier without probabilities answers
+        with its decision function, [n, 1] for two classes.
         """
 
     @abstractmethod
@@ -107,10 +145,15 @@ class ModelPlugin(ABC):
     ) -> Any:
         """Fit and return ``model``. y holds class indices 0..n_classes-1, or float64 values.
 
-        ``eval_set`` is for early stopping; a library without it ignores it.
+        ``eval_set`` is for early stopping; a library without it ignores it. Raises ConfigError for an
+        estimator that takes no weights.
         """
         if sample_weight is None:
             return model.fit(X, y)
+        if "sample_weight" not in inspect.signature(model.fit).parameters:
+            raise ConfigError(
+                f"{self.name}: {type(model).__name__} takes no sample_weight; fit without weights, or leave it out"
+            )
         return model.fit(X, y, sample_weight=sample_weight)
 
     def check(self, model: Any, task: Task) -> None:  # noqa: B027  # most have nothing to refuse
@@ -118,6 +161,33 @@ class ModelPlugin(ABC):
 
         For example one that was fitted on native categories, which a float32 matrix does not carry.
         """
+
+    def signature(self, model: Any) -> Signature:
+        """Return what a fitted model takes and answers, by scikit-learn's conventions.
+
+        Plugins whose models do not keep them override this.
+        """
+        from glulam._signature import sklearn_signature
+
+        return sklearn_signature(model)
+
+    def labels(self, model: Any, X: npt.NDArray[np.floating[Any]]) -> npt.NDArray[Any] | None:
+        """Return the library's own ``predict`` for a classifier exported by itself, [n] or [n, n_outputs].
+
+        None where it has none beside its scores: then labels are read off these.
+        """
+        return None
+
+    def read(self, path: Path) -> Any | None:
+        """Return the model in one of the library's own files; None if it is of another format.
+
+        Raises `glulam.errors.ArtifactError` for a damaged one. Never reads a pickle.
+        """
+        return None
+
+    def extras(self, model: Any, X: npt.NDArray[np.floating[Any]]) -> dict[str, Float64]:
+        """Return the library's own values of `glulam.program.Steps.extras`, by name."""
+        return {}
 
     def leaves(self, model: Any, X: Float32) -> npt.NDArray[np.int64] | None:
         """Return the library's own leaf numbers [n, n_trees] as `Forest.leaves` has them.
@@ -135,11 +205,24 @@ class ModelPlugin(ABC):
 class VotingStrategy(ABC):
     """How the members' votes become one score a class.
 
-    Weights arrive as the user gave them: non-negative, not all zero, not normalised.
+    Made without arguments, or with those the user gives as ``(name, params)``. Weights arrive as the
+    user gave them: non-negative, not all zero, not normalised.
     """
 
     name: ClassVar[str]
     tasks: ClassVar[tuple[Task, ...]] = ("binary", "multiclass", "regression")
+    needs_fit: ClassVar[bool] = False
+    """Whether `fit` learns what the members' votes are worth; then the user gives no weights."""
+    cv: Any = None
+    """For ``needs_fit``: how rows are split, a number of folds or a splitter of scikit-learn's (None: 5 folds)."""
+
+    def fit(  # noqa: B027  # most have nothing to learn
+        self, votes: Float64, y: npt.NDArray[Any], task: Task, sample_weight: Float64 | None = None
+    ) -> None:
+        """Learn from votes [n, n_members, n_classes] on rows that their members were not fitted on.
+
+        y holds class indices 0..n_classes-1, or float64 values.
+        """
 
     @abstractmethod
     def combine(self, votes: Float64, weights: Float64) -> Float64:
@@ -152,6 +235,13 @@ class VotingStrategy(ABC):
     @abstractmethod
     def fragment(self, weights: Float64, n_classes: int) -> OnnxFragment:
         """Return the same rule for these weights as a graph fragment from ``votes`` to scores."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what `fit` and the arguments set, as JSON values; the keys are `restore`'s."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:  # noqa: B027  # most have no state
+        """Take back what `state` returned."""
 
 
 class FeatureValidator(ABC):

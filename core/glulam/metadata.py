@@ -28,7 +28,8 @@ class Description:
     """An exported file's description: schema, ensemble, proof and training data.
 
     ``ensemble`` has type, task, classes, members, voting, decision, validators, outputs,
-    precision, glulam; ``parity`` is the proof's report; ``training`` has rows, sha256, fitted.
+    precision, rows (type of the input), blocks, n_targets, glulam; ``parity`` is the proof's report;
+    ``training`` has rows, sha256, fitted.
     """
 
     schema: FeatureSchema

@@ -19,7 +19,7 @@ from typing import Any, Literal, cast
 
 import pluggy
 
-from glulam.errors import PluginError
+from glulam.errors import PluginError, UnsupportedModelError
 from glulam.hookspecs import (
     Exporter,
     FeatureGenerator,
@@ -31,7 +31,7 @@ from glulam.hookspecs import (
 
 __all__ = [
     "Kind", "PluginInfo", "available", "exporter", "features", "known", "model", "model_of", "register",
-    "unregister", "validator", "versions", "voting",
+    "required_model_of", "unregister", "validator", "versions", "voting",
 ]  # fmt: skip
 
 Kind = Literal["model", "voting", "validator", "features", "exporter"]
@@ -271,25 +271,41 @@ def exporter(name: str) -> Exporter:
     return cast(Exporter, _load("exporter", name)())
 
 
+def required_model_of(estimator: Any) -> ModelPlugin:
+    """Return the plugin that accepts an estimator. Raises UnsupportedModelError naming its class if none does."""
+    plugin = model_of(estimator)
+    if plugin is None:
+        raise UnsupportedModelError(
+            f"no plugin can lower {type(estimator).__module__}.{type(estimator).__qualname__} exactly; "
+            f"model plugins are {known('model')}"
+        )
+    return plugin
+
+
 def model_of(estimator: Any) -> ModelPlugin | None:
     """Return the plugin that accepts an estimator, or None.
 
     Plugins named like the estimator's library are asked first, so that a LightGBM model need not
-    import xgboost; plugins that cannot be imported cannot accept anything.
+    import xgboost, and generic ones last; plugins that cannot be imported cannot accept anything.
     """
     library = type(estimator).__module__.partition(".")[0]
     # A library that is installed but not imported has not made this estimator: ask its namesake last.
     order = [
         (name != library, name not in sys.modules and find_spec(name) is not None, name) for name in known("model")
     ]
-    for *_, name in sorted(order):
+    generic = None
+    for _, unused, name in sorted(order):
+        if unused and generic is not None:
+            break
         try:
             plugin = model(name)
         except PluginError:
             continue
         if plugin.accepts(estimator):
-            return plugin
-    return None
+            if not plugin.generic:
+                return plugin
+            generic = generic or plugin
+    return generic
 
 
 def versions(plugin: ModelPlugin) -> dict[str, str]:

@@ -1,119 +1,49 @@
 """The proof: an exported graph, run by onnxruntime, gives the native libraries' answers.
 
-It is taken in two steps that add up. First, each member's vote in the file is the library's own
-within a tolerance. Second, what the file makes of these votes (scores, label, guards) is what the
-voting strategy's numpy rule makes of *the same* votes. So a label can differ from the native one
-only where the votes differ by less than the tolerance and the native vote is as close to the
-decision; such rows are counted and reported as ties.
+It is taken in steps that add up. First, each member's vote in the file is the library's own within
+a tolerance, and every row reaches the library's own leaves. Second, what the file makes of these
+votes (scores, label, guards) is what the voting strategy's numpy rule makes of *the same* votes. So
+a label can differ from the native one only where the votes differ by less than the tolerance and
+the native vote is as close to the decision; such rows are counted and reported as ties. A model
+that is exported alone is held to its library's own ``predict`` as well.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from glulam._rows import families
+from glulam._native import Native, Rows, ask
+from glulam._rows import Family, families
+from glulam._scale import Scale, difference
 from glulam.errors import ProofError
 from glulam.forest import Forest
-from glulam.interpreter import Outputs, decide, member_vote
-from glulam.program import EnsembleProgram
+from glulam.interpreter import Outputs, decide, interpret, labels, member_leaves, member_vote
+from glulam.program import EnsembleProgram, LoweredMember, Steps
+from glulam.report import FamilyResult, ParityReport
 
-__all__ = ["FamilyResult", "NativeVotes", "ParityReport", "prove"]
+__all__ = ["TOLERANCE", "FamilyResult", "Native", "ParityReport", "prove"]
 
-Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
-NativeVotes = Callable[[int, Float32], Float64]
-"""``native(member, rows)`` returns the library's own vote of one member; ValueError if it refuses the rows."""
 
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 _ULPS = 32
 """Units in the last place by which sums of hundreds of leaves may differ in the library's own arithmetic."""
-
-
-@dataclass(frozen=True, slots=True)
-class FamilyResult:
-    """One family of rows.
-
-    largest_difference
-        of any member's vote from the native one; for regression relative to how far the value is
-        from the member's usual one, or to its usual spread
-    label_differences
-        rows whose label is not the native one. Their native vote lies within the tolerance of the
-        decision: anything else is a ProofError
-    refused_by
-        members whose library refuses these rows; there the reference interpreter stood in
-    """
-
-    family: str
-    rows: int
-    largest_difference: float
-    label_differences: int
-    seconds: float
-    refused_by: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ParityReport:
-    """What was tried and how far apart it was; written into the file's metadata."""
-
-    precision: str
-    tolerance: float
-    families: tuple[FamilyResult, ...]
-    members: dict[str, float] = field(default_factory=dict)
-    relative: bool = False
-
-    @property
-    def rows(self) -> int:
-        """Rows tried in all."""
-        return sum(result.rows for result in self.families)
-
-    @property
-    def largest_difference(self) -> float:
-        """Largest difference of any vote in any family."""
-        return max(result.largest_difference for result in self.families)
-
-    @property
-    def label_differences(self) -> int:
-        """Labels that are not the native ones, all of them ties within the tolerance."""
-        return sum(result.label_differences for result in self.families)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        summary = {
-            "rows": self.rows,
-            "largest_difference": self.largest_difference,
-            "label_differences": self.label_differences,
-            "seconds": round(sum(result.seconds for result in self.families), 3),
-        }
-        return asdict(self) | summary
-
-    def __str__(self) -> str:
-        """Return the report as a table."""
-        what = "relative difference" if self.relative else "difference"
-        lines = [f"{'family':<18}{'rows':>8}{'largest ' + what:>30}{'labels that differ':>20}"]
-        for result in self.families:
-            note = f"  (refused by {', '.join(result.refused_by)}: interpreter)" if result.refused_by else ""
-            figures = (result.rows, result.largest_difference, result.label_differences)
-            lines.append(_line(result.family, *figures) + note)
-        lines.append(_line("all", self.rows, self.largest_difference, self.label_differences))
-        lines.append(f"{self.precision}, tolerance {self.tolerance:g}; labels may differ only at a native tie")
-        return "\n".join(lines)
-
-
-def _line(family: str, rows: int, difference: float, labels: int) -> str:
-    return f"{family:<18}{rows:>8,}{difference:>30.2e}{labels:>20}"
+_LEAVES = 2_000_000
+"""Rows times trees of a family whose leaves are compared, about."""
 
 
 def prove(
     program: EnsembleProgram,
-    run: Callable[[Float32], Outputs],
-    native: NativeVotes,
-    training: Float32,
+    run: Callable[[Rows], Outputs],
+    native: Native,
+    training: Rows,
     *,
     precision: str = "float32",
     rows: int = 20_000,
@@ -124,147 +54,149 @@ def prove(
     run
         the exported bytes in onnxruntime, all outputs
     native
-        the libraries' own votes
+        the libraries' own answers
     training
-        float32 rows to start from
+        rows to start from, in the type of the file's input
 
     Raises ProofError naming member, family, row and features of the first disagreement.
     """
-    forests = [member.body for member in program.members if isinstance(member.body, Forest)]
-    scales = _scales(program, native, training)
+    forests = [forest for member in program.members for forest in member.forests_of(len(program.schema))]
+    relative = program.task == "regression" or program.scores != "probabilities"
+    trial = _Trial(program, native, precision, relative)
     results = []
     worst = dict.fromkeys(program.names, 0.0)
-    for family, tried in families(program.schema, forests, training, rows=rows, seed=seed):
+    for family in families(program.schema, forests, training, rows=rows, seed=seed):
         begun = time.perf_counter()
-        answers = run(tried)
-        _check_guards(program, family, tried, answers)
-        votes, refused = _native_votes(program, native, family, tried)
-        compared = _answerable(program, tried, refused)
-        block, expected = tried[compared], votes[compared]
-        got = Outputs(
-            answers.label[compared], answers.scores[compared], answers.votes[compared], answers.valid[compared]
-        )
-        largest, differing = 0.0, 0
+        if not trial.scales:
+            trial.scales = _scales(program, native, family)
+        answers = run(family.rows)
+        _check_guards(program, family, answers)
+        compared, expected, refused = _native_votes(program, native, family, answers.valid)
+        block, got = family.rows[compared], answers.where(compared)
+        largest, differing, leaves = 0.0, 0, 0
         if len(block):
-            trial = _Trial(expected, got.votes, scales)
+            tried = _Tried(family.name, block, expected, got)
             for index, name in enumerate(program.names):
-                difference = _check_member(program, index, family, block, trial, precision)
-                worst[name] = max(worst[name], difference)
-                largest = max(largest, difference)
-            differing = _check_vote(program, family, block, expected, got, precision)
+                found = _check_member(trial, index, tried)
+                worst[name] = max(worst[name], found)
+                largest = max(largest, found)
+                leaves = max(leaves, _check_leaves(trial, index, tried))
+            differing = _check_vote(trial, tried)
         seconds = round(time.perf_counter() - begun, 4)
-        results.append(FamilyResult(family, len(block), largest, differing, seconds, tuple(refused)))
-    relative = program.task == "regression"
+        results.append(
+            FamilyResult(family.name, len(block), largest, differing, seconds, tuple(refused), family.visited, leaves)
+        )
     return ParityReport(precision, TOLERANCE[precision], tuple(results), worst, relative)
 
 
+@dataclass(slots=True)
+class _Trial:
+    """What all families are held to; ``scales`` are learnt from the first."""
+
+    program: EnsembleProgram
+    native: Native
+    precision: str
+    relative: bool
+    scales: list[Scale] = field(default_factory=list)
+
+    def tolerance(self, index: int) -> float:
+        """Return what is allowed of a member: the proof cannot ask for more digits than its library computes."""
+        return max(TOLERANCE[self.precision], TOLERANCE[self.program.members[index].arithmetic])
+
+
 @dataclass(frozen=True, slots=True)
-class _Scale:
-    """What a difference is measured by: 1 for probabilities; for values the distance from the usual one.
+class _Tried:
+    """Rows of a family that are compared, native votes [n, n_members, width], and the file's answers."""
 
-    Measured by the value itself, a file could lose all that a model says of a target around 1e7.
-    """
-
-    center: float = 0.0
-    spread: float = 1.0
-    relative: bool = False
-
-    @classmethod
-    def of_values(cls, values: Float64) -> _Scale:
-        """Take the median, and the median distance from it (for a few outliers the standard deviation)."""
-        center = float(np.median(values))
-        least = 1e-12 * abs(center)  # less than this is the rounding of a constant
-        spreads = (float(np.median(np.abs(values - center))), float(values.std()), abs(center), 1.0)
-        spread = next(each for each in spreads if each > least)
-        return cls(center, spread, relative=True)
-
-    def size(self, values: Float64) -> Float64:
-        """Return what to divide differences from these values by."""
-        if not self.relative:
-            return np.ones_like(values)
-        return np.maximum(np.abs(values - self.center), self.spread)
+    family: str
+    rows: Rows
+    native: Float64
+    got: Outputs
 
 
-def _scales(program: EnsembleProgram, native: NativeVotes, training: Float32) -> list[_Scale]:
-    """Return each member's scale."""
-    if program.task != "regression":
-        return [_Scale()] * len(program.members)
-    return [_Scale.of_values(native(index, training)) for index in range(len(program.members))]
+def _scales(program: EnsembleProgram, native: Native, family: Family) -> list[Scale]:
+    """Return what each member's differences are measured by."""
+    if program.task != "regression" and program.scores == "probabilities":
+        return [Scale()] * len(program.members)
+    scales = []
+    for index, name in enumerate(program.names):
+        values, answered = ask(partial(native.votes, index), family.rows)
+        if not answered.any():
+            raise ProofError(
+                f"member {name!r}: its library refuses all rows of family {family.name!r}, so nothing can be proven; "
+                "give rows that it takes"
+            )
+        scales.append(Scale.of_values(values[answered]))
+    return scales
 
 
 def _native_votes(
-    program: EnsembleProgram, native: NativeVotes, family: str, rows: Float32
-) -> tuple[Float64, list[str]]:
-    """Return native votes [n, n_members, width]; the interpreter's for rows that a library refuses.
+    program: EnsembleProgram, native: Native, family: Family, valid: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.bool_], Float64, list[str]]:
+    """Return which rows are compared, their native votes, and the members whose library refuses some.
 
-    It may refuse NaN and infinities. Refusing any other row is a ProofError.
+    For rows that a forest's library refuses the interpreter stands in: a forest answers all rows, as
+    its tables say. Another kind of member, or a model alone, need not answer what its library refuses.
     """
-    votes, refused = [], []
-    finite = np.isfinite(rows).all(axis=1)
+    rows, refused = family.rows, []
+    compared = np.ones(len(rows), dtype=bool)
+    votes = np.empty((len(rows), len(program.names), program.vote_width))
+    finite = np.isfinite(rows).all(axis=1) & valid
+    for member in program.members:
+        finite &= member.within_reach(rows)
     for index, name in enumerate(program.names):
-        try:
-            votes.append(native(index, rows))
+        values, answered = ask(partial(native.votes, index), rows)
+        # A library that overflows has no answer.
+        answered &= ~np.isnan(values).any(axis=1) & program.members[index].within_reach(rows)
+        if answered.all():
+            votes[:, index] = values
             continue
-        except ValueError:
-            with np.errstate(all="ignore"):  # rows of infinities, in a rule that was not made for them
-                stand_in = member_vote(program.members[index], rows)
-        if finite.any():
-            try:
-                stand_in[finite] = native(index, rows[finite])
-            except ValueError as error:
-                raise ProofError(
-                    f"member {name!r}: its library refuses rows of family {family!r} that hold finite numbers only, "
-                    f"so nothing can be proven: {error}"
-                ) from error
-        votes.append(stand_in)
         refused.append(name)
-    return np.stack(votes, axis=1), refused
+        if finite.any() and not answered[finite].any():
+            raise ProofError(
+                f"member {name!r}: its library refuses rows of family {family.name!r} that hold finite numbers only, "
+                f"so nothing can be proven: {native.refusal(index, rows[finite])}"
+            )
+        if isinstance(program.members[index].body, Forest) and program.vote is not None:
+            with np.errstate(all="ignore"):  # rows of infinities, in a rule that was not made for them
+                votes[~answered, index] = member_vote(program.members[index], rows[~answered])
+        else:
+            compared &= answered
+        votes[answered, index] = values[answered]
+    return compared, votes[compared], refused
 
 
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    """Votes of a family of rows, native and the file's, float64 [n, n_members, width]."""
-
-    native: Float64
-    got: Float64
-    scales: list[_Scale]
-
-
-def _answerable(program: EnsembleProgram, rows: Float32, refused: list[str]) -> npt.NDArray[np.bool_]:
-    """Tell which rows every member must answer, bool [n].
-
-    A forest answers all, as its tables say. Another kind of member need not answer NaN and
-    infinities that its own library refuses.
-    """
-    others = [name for name in refused if not isinstance(program.members[program.names.index(name)].body, Forest)]
-    return np.asarray(np.isfinite(rows).all(axis=1)) if others else np.ones(len(rows), dtype=bool)
-
-
-def _check_member(
-    program: EnsembleProgram, index: int, family: str, rows: Float32, trial: _Trial, precision: str
-) -> float:
+def _check_member(trial: _Trial, index: int, tried: _Tried) -> float:
     """Compare one member's votes; return the largest difference or raise ProofError."""
-    want, have, member = trial.native[:, index], trial.got[:, index], program.members[index]
+    program, member = trial.program, trial.program.members[index]
+    want, have = tried.native[:, index], tried.got.votes[:, index]
     size = trial.scales[index].size(want)
-    difference = np.abs(want - have) / size
-    # The proof cannot ask for more digits than the library computes.
-    tolerance = max(TOLERANCE[precision], TOLERANCE[member.arithmetic])
-    ulps = _ULPS * float(np.finfo(member.arithmetic).eps) if program.task == "regression" else 0.0
-    rounding = ulps * np.abs(want) / size
-    # Written so that NaN, on either side, fails.
-    wrong = ~(difference <= tolerance + rounding)
+    found = difference(want, have) / size
+    tolerance = trial.tolerance(index)
+    ulps = _ULPS * float(np.finfo(member.arithmetic).eps) if trial.relative else 0.0
+    with np.errstate(invalid="ignore"):
+        rounding = np.nan_to_num(ulps * np.abs(want) / size)
+    # Written so that NaN fails.
+    wrong = ~(found <= tolerance + rounding)
+    if wrong.any() and _rounds(member, tried.rows):
+        # The library's own rounding is what it answers otherwise to the same row in float64.
+        wide = np.asarray(trial.native.votes(index, tried.rows.astype(np.float64)))
+        rounding = rounding + 2 * difference(want, wide) / size
+        wrong = ~(found <= tolerance + rounding)
     if not wrong.any():
-        return float(difference.max())
+        return float(found.max())
     row = int(np.flatnonzero(wrong.any(axis=1))[0])
-    reference = member_vote(member, rows[row : row + 1])[0]
+    with np.errstate(all="ignore"):
+        reference = member_vote(member, tried.rows[row : row + 1])[0]
     # The interpreter adds up in float64: if it is right, every leaf is, and a wider sum may help.
-    leaves_right = bool((np.abs(reference - want[row]) / size[row] <= tolerance + np.max(rounding)).all())
-    narrow = precision == "float32" and leaves_right
+    leaves_right = bool((difference(reference, want[row]) / size[row] <= tolerance + rounding[row]).all())
+    narrow = trial.precision == "float32" and leaves_right
     raise ProofError(
         f"member {program.names[index]!r}: the exported graph does not give the library's answer in "
-        f"{np.count_nonzero(wrong.any(axis=1))} of {len(rows)} rows of family {family!r}; first, row {row}: expected "
-        f"{want[row].tolist()}, got {have[row].tolist()} (reference interpreter: {reference.tolist()}) for features "
-        f"{_describe(program, rows[row])}; largest difference {np.nanmax(difference):.3g}, allowed {tolerance:g}. "
+        f"{np.count_nonzero(wrong.any(axis=1))} of {len(tried.rows)} rows of family {tried.family!r}; first, "
+        f"row {row}: expected {want[row].tolist()}, got {have[row].tolist()} (reference interpreter: "
+        f"{reference.tolist()}) for features {_describe(program, tried.rows[row])}; largest difference "
+        f"{np.nanmax(found):.3g}, allowed {tolerance:g}. "
         + (
             "Sums in float32 are too narrow: export with precision='float64'"
             if narrow
@@ -274,48 +206,156 @@ def _check_member(
     )
 
 
-def _check_guards(program: EnsembleProgram, family: str, rows: Float32, got: Outputs) -> None:
+def _rounds(member: LoweredMember, rows: Rows) -> bool:
+    """Tell whether a library multiplies float32 rows in float32, and so rounds more than by adding leaves."""
+    return member.may_overflow and member.arithmetic == "float32" and rows.dtype == np.float32
+
+
+def _check_leaves(trial: _Trial, index: int, tried: _Tried) -> int:
+    """Compare the leaves of some rows with the library's; return of how many, or raise ProofError."""
+    program, member = trial.program, trial.program.members[index]
+    forests = member.forests_of(len(program.schema))
+    if trial.native.leaves is None or len(forests) != 1:
+        return 0
+    count = min(len(tried.rows), max(1, _LEAVES // forests[0].n_trees))
+    some = np.unique(np.linspace(0, len(tried.rows) - 1, count).astype(np.int64))
+    rows = tried.rows[some]
+    try:
+        want = trial.native.leaves(index, rows)
+    except ValueError:  # the library refuses such rows
+        return 0
+    have = None if want is None else member_leaves(member, rows)
+    if want is None or have is None:
+        return 0
+    wrong = want != have
+    if wrong.any():
+        row, tree = (int(where[0]) for where in np.nonzero(wrong))
+        raise ProofError(
+            f"member {program.names[index]!r}: a row of family {tried.family!r} reaches another leaf than in its "
+            f"library: tree {tree}, expected leaf {want[row, tree]}, got {have[row, tree]} for features "
+            f"{_describe(program, rows[row])}. Nothing was written; please report it with this message"
+        )
+    return len(rows)
+
+
+def _check_guards(program: EnsembleProgram, family: Family, got: Outputs) -> None:
     """Check ``valid`` against the validators' own rules."""
-    expected = np.ones(len(rows), dtype=bool)
+    expected = np.ones(len(family.rows), dtype=bool)
     for guard in program.guards:
-        expected &= guard.rule.reference(rows)
+        expected &= guard.rule.reference(family.rows)
     bad = np.flatnonzero(expected != got.valid)
     if bad.size:
         raise ProofError(
             f"guards {[guard.name for guard in program.guards]}: the exported graph differs from the numpy rule in "
-            f"{bad.size} of {len(rows)} rows of family {family!r}; first, row {bad[0]}: expected valid "
-            f"{bool(expected[bad[0]])}, got {bool(got.valid[bad[0]])} for features {_describe(program, rows[bad[0]])}. "
-            "Nothing was written"
+            f"{bad.size} of {len(family.rows)} rows of family {family.name!r}; first, row {bad[0]}: expected valid "
+            f"{bool(expected[bad[0]])}, got {bool(got.valid[bad[0]])} for features "
+            f"{_describe(program, family.rows[bad[0]])}. Nothing was written"
         )
 
 
-def _check_vote(
-    program: EnsembleProgram, family: str, rows: Float32, native: Float64, got: Outputs, precision: str
-) -> int:
+def _check_vote(trial: _Trial, tried: _Tried) -> int:
     """Check scores and labels against the numpy rules; return how many labels are not the native ones."""
+    program, got, precision = trial.program, tried.got, trial.precision
     label, scores = decide(program, got.votes)
     # Scores are means of votes: their rounding is relative to the largest of a row.
     size = np.abs(got.votes).max(axis=(1, 2))[:, None]
-    wrong = ~(np.abs(scores - got.scores) <= TOLERANCE[precision] * size).all(axis=1)
-    if program.task != "regression":
+    with np.errstate(invalid="ignore"):
+        wrong = ~(difference(scores, got.scores) <= TOLERANCE[precision] * size).all(axis=1)
+    chooses = isinstance(program.members[0].body, Steps) and bool(program.members[0].body.choice)
+    if program.vote is None and chooses:
+        label = got.label  # chosen by another rule: held to the library itself, below
+    elif program.task != "regression":
         # The decision is taken on the graph's scores, in the graph's own arithmetic: no tolerance.
-        chosen = program.decision.choose(got.scores.astype(precision))
-        wrong |= program.decision.label_table(program.classes)[chosen] != got.label
+        label = labels(program, got.scores.astype(precision))
+        wrong |= _unlike(label, got.label)
     bad = np.flatnonzero(wrong)
     if bad.size:
         row = bad[0]
         raise ProofError(
-            f"vote ({program.voting}): the exported graph differs from the numpy rule in {bad.size} of {len(rows)} "
-            f"rows of family {family!r}; first, row {row}: expected scores {scores[row].tolist()} and "
-            f"{label.tolist()[row]!r}, got {got.scores[row].tolist()} and {got.label.tolist()[row]!r} for features "
-            f"{_describe(program, rows[row])}. Nothing was written"
+            f"vote ({program.voting}): the exported graph differs from the numpy rule in {bad.size} of "
+            f"{len(tried.rows)} rows of family {tried.family!r}; first, row {row}: expected scores "
+            f"{scores[row].tolist()} and {label.tolist()[row]!r}, got {got.scores[row].tolist()} and "
+            f"{got.label.tolist()[row]!r} for features {_describe(program, tried.rows[row])}. Nothing was written"
         )
+    if program.vote is None:
+        _check_extras(trial, tried)
     if program.task == "regression":
         return 0
-    native_label, _ = decide(program, native)
-    return int(np.count_nonzero(native_label != got.label))
+    native_label, native_scores = decide(program, tried.native)
+    if program.vote is None and trial.native.labels is not None:
+        try:
+            own = trial.native.labels(tried.rows)
+        except ValueError:  # predict refuses rows that its scores were given for
+            own = None
+        if own is not None:
+            _check_labels(trial, tried, own, native_scores, chooses)
+            native_label = own
+    return int(np.count_nonzero(_unlike(native_label, got.label)))
 
 
-def _describe(program: EnsembleProgram, row: Float32, most: int = 16) -> str:
+def _check_labels(trial: _Trial, tried: _Tried, own: npt.NDArray[Any], scores: Float64, chooses: bool) -> None:
+    """Refuse labels that are not the library's own, but where its scores are within 1e-6 of the decision."""
+    program = trial.program
+    differ = _unlike(own, tried.got.label)
+    if not chooses:
+        margin = _margin(program, scores)
+        size = np.maximum(1.0, np.abs(scores).max(axis=1)) if trial.relative else 1.0
+        differ &= ~(margin <= max(1e-6, trial.tolerance(0)) * size)
+    if differ.any() and _rounds(program.members[0], tried.rows) and trial.native.labels is not None:
+        wide = trial.native.labels(tried.rows.astype(np.float64))
+        differ &= wide is None or _unlike(wide, tried.got.label)
+    bad = np.flatnonzero(differ)
+    if not bad.size:
+        return
+    row = int(bad[0])
+    with np.errstate(all="ignore"):
+        reference = interpret(program, tried.rows[row : row + 1]).label
+    narrow = trial.precision == "float32" and not _unlike(own[row : row + 1], reference).any()
+    raise ProofError(
+        f"member {program.names[0]!r}: the exported graph does not predict the library's label in {bad.size} of "
+        f"{len(tried.rows)} rows of family {tried.family!r}; first, row {row}: expected {own.tolist()[row]!r}, got "
+        f"{tried.got.label.tolist()[row]!r} for features {_describe(program, tried.rows[row])}. Nothing was written",
+        rounding=narrow,
+    )
+
+
+def _check_extras(trial: _Trial, tried: _Tried) -> None:
+    """Hold further outputs to the library's own, relative to their spread."""
+    if not tried.got.extras or trial.native.extras is None:
+        return
+    for name, values in trial.native.extras(tried.rows).items():
+        want = np.asarray(values, dtype=np.float64).reshape(len(tried.rows), -1)
+        have = tried.got.extras[name].reshape(want.shape)
+        scale = Scale.of_values(want)
+        wrong = ~(difference(want, have) / scale.size(want) <= trial.tolerance(0) * 10).all(axis=1)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise ProofError(
+                f"output {name!r}: the exported graph does not give the library's values in family {tried.family!r}; "
+                f"first, row {row}: expected {want[row].tolist()}, got {have[row].tolist()}. Nothing was written",
+                rounding=trial.precision == "float32",
+            )
+
+
+def _margin(program: EnsembleProgram, scores: Float64) -> Float64:
+    """Return how far native scores are from another label."""
+    if program.task != "multioutput":
+        return np.asarray(program.decision.margin(scores))
+    margins, start = [], 0
+    for width in program.blocks:
+        block = scores[:, start : start + width]
+        ordered = np.sort(block, axis=1)
+        margins.append(np.abs(block[:, 0] - 0.5) if width == 1 else (ordered[:, -1] - ordered[:, -2]) / 2)
+        start += width
+    return np.asarray(np.min(margins, axis=0))
+
+
+def _unlike(want: npt.NDArray[Any], have: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell which rows have another label, or one of several."""
+    unlike = np.asarray(want) != have
+    return np.asarray(unlike.any(axis=1) if unlike.ndim == 2 else unlike)
+
+
+def _describe(program: EnsembleProgram, row: Rows, most: int = 16) -> str:
     shown = {name: float(value) for name, value in zip(program.schema.names[:most], row[:most], strict=True)}
     return f"{shown}{' ...' if len(row) > most else ''}"

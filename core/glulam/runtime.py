@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from glulam._tables import is_array
 from glulam.errors import ArtifactError, ConfigError, FeatureError
 from glulam.metadata import Description, check_graph, classes_of
-from glulam.schema import FeatureSchema
+from glulam.schema import Feature, FeatureSchema
 
 __all__ = ["ProductionEnsemble", "load"]
 
 Array = npt.NDArray[Any]
-_FLOAT32 = np.dtype(np.float32)
 
 
 class ProductionEnsemble:
@@ -36,7 +36,8 @@ class ProductionEnsemble:
         take named columns in any order, and ignore further ones
 
     Rows are what `FeatureSchema.encode` takes (float32 arrays are fastest), or a single row as a
-    1-d array or a mapping of values. Safe to use from many threads at once.
+    1-d array or a mapping of values. An array for a model that was exported by itself holds categories
+    by their codes, as its library takes them; for an ensemble, by their values. Safe to use from many threads at once.
 
     Raises ArtifactError for a file that is missing, damaged, not glulam's, or of a newer format.
     """
@@ -64,13 +65,17 @@ class ProductionEnsemble:
         self._classes = classes_of(self._description.ensemble)
         _check_agreement(self._session, self._description, len(self._classes), label)
         self._reorder = reorder
+        self._dtype = np.dtype(self._description.ensemble.get("rows", "float32"))
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._checks = invalid == "raise" and "valid" in self._outputs
         self._run = self._session.run
         self._width = len(self.schema)
         # Encoded categories and raw ones are both numbers: only a numeric schema needs no encoding.
-        self._as_is = all(feature.kind == "numeric" for feature in self.schema.features)
+        self._codes = bool(self._description.ensemble.get("codes"))
+        self._as_is = self._codes or all(feature.kind == "numeric" for feature in self.schema.features)
         self._wanted = {name: [name, "valid"] if self._checks else [name] for name in self._outputs if name != "valid"}
+
+        self._blocks: list[int] = self._description.ensemble.get("blocks", [])
 
     @property
     def schema(self) -> FeatureSchema:
@@ -79,20 +84,36 @@ class ProductionEnsemble:
 
     @property
     def classes(self) -> Array:
-        """Class labels [n_classes], in the order of probabilities; empty for regression."""
+        """Class labels [n_classes], in the order of probabilities; empty for regression.
+
+        For several outputs those of each in turn.
+        """
         return self._classes.copy()
 
     def predict(self, rows: Any) -> Array:
-        """Return the label of each row [n_rows]; for regression the value."""
+        """Return the label of each row [n_rows]; for regression the value. For several outputs [n_rows, n_outputs]."""
         answer = self._ask("label" if len(self._classes) else "value", rows)
         return answer.astype(np.str_) if answer.dtype == object else answer
 
-    def predict_proba(self, rows: Any) -> Array:
+    def predict_proba(self, rows: Any) -> Any:
         """Return the probability of each class [n_rows, n_classes].
 
-        Raises FeatureError for rows that do not fit the schema or fail the guards.
+        For several outputs a list of such, one an output; or [n_rows, n_outputs], the probability of
+        each yes, where every output is a yes or no. Raises FeatureError for rows that do not fit the
+        schema or fail the guards.
         """
-        return self._ask("probabilities", rows)
+        answer = self._ask("probabilities", rows)
+        if max(self._blocks, default=1) > 1:
+            return np.split(answer, np.cumsum(self._blocks)[:-1], axis=1)
+        return answer
+
+    def decision_function(self, rows: Any) -> Array:
+        """Return the scores of a model without probabilities, [n_rows], or [n_rows, n_classes] for several classes."""
+        return self._ask("decision_function", rows)
+
+    def score_samples(self, rows: Any) -> Array:
+        """Return an outlier detector's score of each row [n_rows]; the lower, the more abnormal."""
+        return self._ask("score_samples", rows)
 
     def votes(self, rows: Any) -> Array:
         """Return each member's vote [n_rows, n_members, n_classes] (n_classes is 1 for regression)."""
@@ -114,14 +135,14 @@ class ProductionEnsemble:
             if name not in self._outputs:
                 raise ArtifactError(
                     f"this file has no output {name!r}; it was exported with outputs {self._outputs}"
-                    + ("" if len(self._classes) else "; a regression ensemble has 'value' and 'votes'")
+                    + ("" if len(self._classes) else "; regression has 'value'")
                 )
 
     def _ask(self, output: str, rows: Any) -> Array:
         """Run the graph for one output; this is the hot path, so nothing is done twice."""
         if not (
             type(rows) is np.ndarray
-            and rows.dtype == _FLOAT32
+            and rows.dtype == self._dtype
             and rows.ndim == 2
             and rows.shape[1] == self._width
             and self._as_is
@@ -139,8 +160,8 @@ class ProductionEnsemble:
                 self._refuse(rows, valid)
         return answer[0]  # type: ignore[no-any-return]
 
-    def _encode(self, rows: Any) -> npt.NDArray[np.float32]:
-        """Turn a table or a single row into the float32 matrix that the graph takes."""
+    def _encode(self, rows: Any) -> Array:
+        """Turn a table or a single row into the matrix that the graph takes."""
         if getattr(rows, "ndim", None) == 1 and hasattr(rows, "to_dict"):  # a row of a pandas table
             rows = rows.to_dict()
         if isinstance(rows, Mapping):
@@ -148,9 +169,12 @@ class ProductionEnsemble:
                 rows = {name: _one(value) for name, value in rows.items()}
         elif isinstance(rows, np.ndarray) and rows.ndim == 1:
             rows = rows.reshape(1, -1)
-        return self.schema.encode(rows, reorder=self._reorder, owner=self._description.ensemble["type"])
+        schema = self.schema
+        if self._codes and is_array(rows):
+            schema = FeatureSchema(tuple(Feature(name, missing="allow") for name in schema.names), named=schema.named)
+        return schema.encode(rows, reorder=self._reorder, owner=self._description.ensemble["type"], dtype=self._dtype)
 
-    def _refuse(self, rows: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> None:
+    def _refuse(self, rows: Array, valid: npt.NDArray[np.bool_]) -> None:
         """Raise FeatureError for the first row that failed the guards."""
         row = int(np.flatnonzero(~valid)[0])
         values = rows[row]
@@ -193,12 +217,14 @@ class ProductionEnsemble:
     def validate_predictions(self, rows: Any) -> dict[str, Any]:
         """Return a summary of the answers to some rows, as plain values; invalid rows are counted.
 
-        n_samples, invalid_rows, first_invalid_rows (at most ten indices), prediction_range; for
-        classifiers also probability_range (of the largest probability), class_share (label to
-        share, the abstain label included) and mean_confidence. Rows that fail the guards are left
-        out of all but the counts.
+        n_samples, invalid_rows, first_invalid_rows (at most ten indices), prediction_range (of
+        values, or of scores that are no probabilities of classes); for classifiers also
+        probability_range (of the largest probability), class_share (label to share, the abstain
+        label included) and mean_confidence. Rows that fail the guards are left out of all but the
+        counts.
         """
-        needed = ["label", "probabilities"] if len(self._classes) else ["value"]
+        scores = next(name for name in ("value", "probabilities", "decision_function") if name in self._outputs)
+        needed = [scores] if scores == "value" else ["label", scores]
         answers = self.answers(rows, [*needed, *(["valid"] if "valid" in self._outputs else [])])
         count = len(answers[needed[0]])
         valid = answers.get("valid", np.ones(count, dtype=bool))
@@ -207,8 +233,8 @@ class ProductionEnsemble:
             "invalid_rows": int(np.count_nonzero(~valid)),
             "first_invalid_rows": np.flatnonzero(~valid)[:10].tolist(),
         }
-        if not len(self._classes):
-            values = answers["value"][valid].astype(np.float64)
+        if scores != "probabilities" or self._blocks:
+            values = answers[scores][valid].astype(np.float64)
             summary["prediction_range"] = [values.min().item(), values.max().item()] if len(values) else None
             return summary
         labels, confidence = answers["label"][valid], answers["probabilities"][valid].max(axis=1, initial=0.0)
@@ -224,7 +250,7 @@ class ProductionEnsemble:
 
     def warmup(self, runs: int = 10) -> None:
         """Answer some rows of zeros, so that the first real one finds memory and code in place."""
-        rows = np.zeros((1, self._width), dtype=np.float32)
+        rows = np.zeros((1, self._width), dtype=self._dtype)
         for _ in range(runs):
             self._run(self._outputs, {"features": rows})
 
@@ -232,6 +258,8 @@ class ProductionEnsemble:
         """Return type, members and vote."""
         ensemble = self._description.ensemble
         members = ", ".join(f"{member['name']}={member['weight']:g}" for member in ensemble["members"])
+        if not ensemble["voting"]:
+            return f"<ProductionEnsemble {ensemble['type']}, {self._width} features>"
         return f"<ProductionEnsemble {ensemble['type']} {ensemble['voting']}({members}), {self._width} features>"
 
 
@@ -297,13 +325,13 @@ def _check_agreement(session: Any, description: Description, n_classes: int, lab
     outputs = {entry.name: entry.shape[1:] for entry in session.get_outputs()}
     ensemble = description.ensemble
     try:
-        width = n_classes or 1
-        shapes = {"label": [], "value": [], "valid": [], "probabilities": [width],
-                  "votes": [len(ensemble["members"]), width]}  # fmt: skip
         problems = []
-        if inputs != [("features", "tensor(float)", [len(description.schema)])]:
-            problems.append(f"{len(description.schema)} float32 features, the graph takes {inputs}")
-        expected = {name: shapes.get(name) for name in ensemble["outputs"]}
+        rows = ensemble.get("rows", "float32")
+        type_name = {"float32": "tensor(float)", "float64": "tensor(double)"}[rows]
+        if inputs != [("features", type_name, [len(description.schema)])]:
+            problems.append(f"{len(description.schema)} {rows} features, the graph takes {inputs}")
+        shapes = _shapes(ensemble, n_classes)
+        expected = {name: shapes.get(name, []) for name in ensemble["outputs"]}
         if outputs != expected:
             problems.append(f"outputs {expected}, the graph has {outputs}")
         for key in ("type", "task", "voting", "decision", "guards", "glulam", "precision"):
@@ -318,3 +346,16 @@ def _check_agreement(session: Any, description: Description, n_classes: int, lab
         raise ArtifactError(
             f"{label}: metadata and graph disagree: the metadata says {'; '.join(problems)}; export again"
         )
+
+
+def _shapes(ensemble: Mapping[str, Any], n_classes: int) -> dict[str, list[int]]:
+    """Return the shape of each output that is not one number a row."""
+    blocks, targets = ensemble.get("blocks", []), ensemble.get("n_targets", 1)
+    width = sum(blocks) or n_classes or 1
+    return {
+        "label": [len(blocks)] if blocks else [],
+        "value": [targets] if targets > 1 else [],
+        "probabilities": [width],
+        "decision_function": [width] if width > 2 else [],
+        "votes": [len(ensemble["members"]), width],
+    }

@@ -23,6 +23,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from glulam import __version__, plugins
+from glulam._checking import named_params
 from glulam._files import atomic_directory
 from glulam.errors import ArtifactError, GlulamError
 from glulam.members import AnyEstimator
@@ -61,6 +62,8 @@ def save(ensemble: Ensemble, path: Path, *, overwrite: bool) -> None:
             "classes": json_classes(getattr(ensemble, "classes_", np.empty(0))),
             "members": members,
             "voting": ensemble.voting_.name,
+            "voting_params": _voting_params(ensemble),
+            "voting_state": ensemble.voting_.state(),
             "validators": [{"name": each.name, "state": each.state()} for each in ensemble.validators_],
             "settings": {key: getattr(ensemble, key) for key in _settings(ensemble)},
             "training": ensemble.training_,
@@ -109,11 +112,14 @@ def _restore(cls: type[Ensemble], path: Path, manifest: dict[str, Any]) -> Any:
         validator = plugins.validator(entry["name"])
         validator.restore(entry["state"])
         validators.append(validator)
+    voting = plugins.voting(manifest["voting"])
+    voting.restore(manifest.get("voting_state", {}))  # older directories have none: their votes learn nothing
+    params = manifest.get("voting_params", {})
     schema = FeatureSchema.from_json(json.dumps(manifest["schema"]))
     weights = np.array([entry["weight"] for entry in manifest["members"]])
     ensemble: Any = cls(
-        members=list(members.items()), weights=weights.tolist(), voting=manifest["voting"], prefit=True,
-        schema=schema, **manifest["settings"],
+        members=list(members.items()), weights=None if voting.needs_fit else weights.tolist(),
+        voting=(voting.name, params) if params else voting.name, prefit=True, schema=schema, **manifest["settings"],
     )  # fmt: skip
     classes = classes_of(manifest)
     if len(classes):
@@ -126,7 +132,7 @@ def _restore(cls: type[Ensemble], path: Path, manifest: dict[str, Any]) -> Any:
     ensemble.plugins_ = found
     ensemble.validators_ = validators
     ensemble.weights_ = weights
-    ensemble.voting_ = plugins.voting(manifest["voting"])
+    ensemble.voting_ = voting
     rows = _read(path, manifest["rows"]["file"], manifest["rows"]["sha256"])
     ensemble.proof_rows_ = np.load(io.BytesIO(rows), allow_pickle=False)
     ensemble.training_ = manifest["training"]
@@ -144,6 +150,12 @@ def _settings(ensemble: Ensemble) -> list[str]:
     """Return the names of parameters that are kept as they are."""
     kept = ["validators", "reorder", "threshold", "min_confidence", "abstain_label"]
     return [key for key in kept if key in ensemble.get_params(deep=False)]
+
+
+def _voting_params(ensemble: Ensemble) -> dict[str, Any]:
+    """Return the arguments of the voting strategy that JSON has; a splitter is of no use to fitted members."""
+    _, params = named_params(ensemble.voting, "voting: expected the name of a strategy")
+    return {key: value for key, value in params.items() if value is None or isinstance(value, (int, float, str))}
 
 
 def _plain(value: Any) -> Any:

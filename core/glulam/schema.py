@@ -135,8 +135,15 @@ class FeatureSchema:
 
     # -- encoding ---------------------------------------------------------------------------
 
-    def encode(self, table: Any, *, reorder: bool = False, owner: str = "FeatureSchema") -> Float32:
-        """Return the table as float32 [n_rows, n_features], C-contiguous.
+    def encode(
+        self,
+        table: Any,
+        *,
+        reorder: bool = False,
+        owner: str = "FeatureSchema",
+        dtype: npt.DTypeLike = np.float32,
+    ) -> npt.NDArray[Any]:
+        """Return the table as float32 [n_rows, n_features], C-contiguous; as float64 if ``dtype`` says so.
 
         table
             2-d array, pandas, polars or pyarrow table, or a mapping of columns. With column names
@@ -155,12 +162,12 @@ class FeatureSchema:
             and len(table)
             and all(feature.kind == "numeric" for feature in self.features)
         ):
-            return narrow(table, self.names, owner)
+            return narrow(table, self.names, owner, dtype)
         source = as_table(table, owner)
         order = self._column_order(source, reorder, owner)
-        matrix = np.empty((source.n_rows, len(self.features)), dtype=np.float32)
+        matrix = np.empty((source.n_rows, len(self.features)), dtype=dtype)
         for position, (feature, index) in enumerate(zip(self.features, order, strict=True)):
-            matrix[:, position] = _encode_column(feature, source, index, owner)
+            matrix[:, position] = _encode_column(feature, source, index, owner, dtype)
         return matrix
 
     def _column_order(self, source: Table, reorder: bool, owner: str) -> list[int]:
@@ -233,8 +240,8 @@ def _learn_feature(
     )  # fmt: skip
 
 
-def _encode_column(feature: Feature, source: Table, index: int, owner: str) -> Float32:
-    """Encode one column as float32 [n_rows]."""
+def _encode_column(feature: Feature, source: Table, index: int, owner: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Encode one column as float32 or float64 [n_rows]."""
     values = source.column(index)
     if feature.kind == "categorical":
         return _encode_categories(feature, values, owner)
@@ -246,7 +253,7 @@ def _encode_column(feature: Feature, source: Table, index: int, owner: str) -> F
             raise FeatureError(
                 f"{owner}: column {feature.name!r}, row {row}: expected true or false, got {values.tolist()[row]!r}"
             )
-    return narrow(numbers.reshape(-1, 1), [feature.name], owner)[:, 0]
+    return narrow(numbers.reshape(-1, 1), [feature.name], owner, dtype)[:, 0]
 
 
 def _encode_categories(feature: Feature, values: npt.NDArray[Any], owner: str) -> Float32:

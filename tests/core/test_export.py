@@ -18,7 +18,7 @@ from sklearn.datasets import load_diabetes, load_iris
 
 from glulam import EnsembleClassifier, EnsembleRegressor, load, plugins
 from glulam.errors import ArtifactError, ArtifactExistsError, ConfigError, ProofError
-from glulam.export import verify
+from glulam.exporting import verify
 
 SMALL = {"n_estimators": 5}
 MEMBERS = [("lightgbm", SMALL), ("xgboost", SMALL), ("random_forest", SMALL)]
@@ -114,14 +114,14 @@ def test_multiclass_forests_and_boosters_export(tmp_path):
 
 def test_a_lowering_that_is_wrong_is_refused_and_leaves_nothing(fitted, tmp_path, monkeypatch):
     """Thresholds rounded to nearest: the proof names member, family, row and features, and writes nothing."""
-    from glulam_plugins.models import lightgbm
+    from glulam_exporters.onnx import _forest
 
-    monkeypatch.setattr(lightgbm, "float32_at_or_below", lambda t: np.asarray(t).astype(np.float32))
+    monkeypatch.setattr(_forest, "float32_at_or_below", lambda t: np.asarray(t).astype(np.float32))
     with pytest.raises(ProofError) as error:
         fitted.export(tmp_path / "e.onnx")
     message = str(error.value)
-    assert "member 'lightgbm': the exported graph does not give the library's answer" in message
-    assert "of family 'threshold'; first, row" in message
+    assert "member 'random_forest': the exported graph does not give the library's answer" in message
+    assert "of family 'training'; first, row" in message
     assert "for features {'x0': " in message
     assert "Nothing was written" in message
     assert list(tmp_path.iterdir()) == []

@@ -164,3 +164,75 @@ def test_a_chain_of_thousands_of_nodes_needs_no_recursion():
     forest = Forest.from_trees([tree], n_features=1)
     assert forest.leaves(np.float32([[-2.5], [-1e9]])).ravel().tolist() == [3 + 1, 0]
     assert forest.output(0).n_nodes == forest.n_nodes
+
+
+def in_set(values: object, nan_left: bool = False) -> Tree:
+    """Return a tree of one categorical node on feature 0 with leaves 1 and 2."""
+    return Tree([0], [0.0], [-1], [-2], [nan_left], [1.0, 2.0], sets={0: values})
+
+
+def test_rows_go_left_where_their_number_is_in_the_set():
+    """Numbers of the set go left; others, fractions and infinities among them, right; NaN as the node says."""
+    forest = Forest.from_trees([in_set([0, 7, 3]), in_set([5], nan_left=True), two_leaves(4.0)], n_features=1)
+    rows = np.float32([[0], [3], [7], [5], [4], [-1], [0.5], [np.nan], [np.inf], [-np.inf], [1e30]])
+    leaves = forest.leaves(rows)
+    assert leaves[:, 0].tolist() == [0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1]
+    assert leaves[:, 1].tolist() == [3, 3, 3, 2, 3, 3, 3, 2, 3, 3, 3]
+    assert leaves[:, 2].tolist() == [4, 4, 5, 5, 4, 4, 4, 4, 5, 4, 5]
+
+
+@given(
+    sets=st.lists(st.sets(st.integers(0, 70), min_size=1), min_size=1, max_size=5),
+    code=st.integers(-2, 75),
+)
+def test_sets_are_told_apart(sets, code):
+    """Whatever sets there are, a number is in those it is in."""
+    forest = Forest.from_trees([in_set(sorted(each)) for each in sets], n_features=1)
+    leaf = forest.leaves(np.float32([[code]]))[0] - 2 * np.arange(len(sets))
+    assert leaf.tolist() == [0 if code in each else 1 for each in sets]
+    assert [values.tolist() for values in forest.category_sets()] == [sorted(each) for each in sets]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([0.5], "whole numbers of 0 to 2"),
+        ([-1], "whole numbers of 0 to 2"),
+        ([2**24 + 2], "whole numbers of 0 to 2"),
+        ([np.nan], "whole numbers of 0 to 2"),
+        ([], "no set is empty"),
+    ],
+)
+def test_sets_that_no_file_can_hold_are_refused(values, message):
+    """Sets hold whole numbers that float32 has, and at least one."""
+    with pytest.raises(ValueError, match=message):
+        Forest.from_trees([in_set(values)], n_features=1)
+
+
+def test_malformed_sets_are_refused():
+    """Tables that do not describe sets are refused by name."""
+    forest = Forest.from_trees([in_set([1, 2])], n_features=1)
+    for changes, message in (
+        ({"category_set": np.int32([3])}, r"Forest.category_set: expected 1 entries of -1..0"),
+        ({"category_set": np.int32([0, 0])}, r"Forest.category_set: expected 1 entries"),
+        ({"set_start": np.array([0, 1])}, "Forest.set_start: expected ascending positions"),
+        ({"set_value": np.array([2.0, 1.0])}, "ascending in each set"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            dataclasses.replace(forest, **changes)
+
+
+def test_values_are_read_in_the_librarys_type():
+    """A library that reads float32 rounds a float64 row before it compares."""
+    row = np.array([[0.5 + 1e-12]])
+    assert Forest.from_trees([two_leaves()], n_features=1).leaves(row).tolist() == [[1]]
+    assert Forest.from_trees([two_leaves()], n_features=1, reads="float32").leaves(row).tolist() == [[0]]
+
+
+def test_outputs_keep_their_sets():
+    """A forest of one output of several still tests the sets that its nodes tested."""
+    trees = [Tree([0], [0.0], [-1], [-2], [False], [[1.0, 5.0], [2.0, 5.0]], sets={0: [4]}), in_set([2, 9])]
+    forest = Forest.from_trees([trees[0]], n_features=1, base=[0.0, 0.0])
+    rows = np.float32([[4], [2], [np.nan]])
+    for output in range(2):
+        np.testing.assert_array_equal(forest.output(output).raw(rows)[:, 0], forest.raw(rows)[:, output])

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from glulam import EnsembleClassifier, EnsembleRegressor
 from glulam.errors import ArtifactError, ArtifactExistsError, UnsupportedModelError
-from glulam.export import verify
+from glulam.exporting import verify
 
 SMALL = {"n_estimators": 5}
 MEMBERS = [("lightgbm", SMALL), ("xgboost", SMALL), ("random_forest", SMALL), ("extra_trees", SMALL)]

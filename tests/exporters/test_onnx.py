@@ -12,7 +12,7 @@ import pytest
 from glulam import Feature, FeatureSchema
 from glulam.decision import Decision
 from glulam.errors import ConfigError, PluginError
-from glulam.export import Run
+from glulam.exporting import Run
 from glulam.forest import Forest, Tree
 from glulam.interpreter import interpret
 from glulam.program import EnsembleProgram, Guard, LoweredMember, OnnxFragment
@@ -172,7 +172,7 @@ def test_fragments_with_operators_that_do_not_exist_are_refused():
     ("change", "message"),
     [
         ({"names": ("a", "b")}, "an ensemble program has at least one member, each with a name and a weight"),
-        ({"members": (SOFTMAX,)}, "member 'm0': link 'softmax' with 2 classes does not fit 3 sums"),
+        ({"members": (SOFTMAX,)}, "member 'm0': link 'softmax' and 2 columns of votes does not fit 3 sums"),
         ({"schema": FeatureSchema((Feature("a"),))}, "member 'm0': lowered for 2 features; the schema has 1"),
     ],
 )

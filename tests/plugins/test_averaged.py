@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import skops.io
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from glulam.errors import ArtifactError, UnsupportedModelError
+from glulam.errors import ArtifactError, PluginError, UnsupportedModelError
 from glulam.interpreter import member_vote
 from glulam.schema import FeatureSchema
 from glulam_plugins.models.extra_trees import ExtraTrees
@@ -52,12 +52,35 @@ def test_another_estimator_is_no_forest(binary):
         RandomForest().restore(data)
 
 
-def test_several_outputs_are_refused_by_name(binary):
-    """A forest of two targets is refused."""
+@pytest.mark.parametrize("plugin", PLUGINS, ids=["random_forest", "extra_trees"])
+def test_several_outputs_are_side_by_side(plugin, binary):
+    """A forest of two targets has a column for each; one of two labels all their classes."""
     X, y = binary
-    model = RandomForestRegressor(2, max_depth=2).fit(X, np.column_stack([y, 1 - y]))
-    with pytest.raises(UnsupportedModelError, match="random_forest: 2 outputs are not supported yet"):
+    both = np.column_stack([y, 1 - y])
+    for model in (plugin.make(task, {"n_estimators": 3, "max_depth": 4}, None) for task in ("regression", "binary")):
+        model.fit(X, both)
+        found = plugin.signature(model)
+        votes = plugin.votes(model, X, found.task)
+        assert (found.task, found.n_targets, found.blocks, votes.shape[1]) in [
+            ("regression", 2, (), 2), ("multioutput", 1, (2, 2), 4)
+        ]  # fmt: skip
+        np.testing.assert_allclose(member_vote(plugin.lower(model, found.schema), X), votes, atol=1e-13)
+        with pytest.raises(UnsupportedModelError, match=f"{plugin.name}: gives 2 outputs a row, which members do not"):
+            plugin.check(model, "binary")
+
+
+def test_an_output_of_one_class_is_refused(binary):
+    """An output that was fitted on one class alone has no column to tell."""
+    X, y = binary
+    model = RandomForestClassifier(2, max_depth=2, random_state=0).fit(X, np.column_stack([y, 0 * y]))
+    with pytest.raises(UnsupportedModelError, match="random_forest: output 1 was fitted on one class alone"):
         RandomForest().lower(model, FeatureSchema.learn(X))
+
+
+def test_tasks_that_members_do_not_have_are_refused():
+    """No forest is made for finding outliers."""
+    with pytest.raises(PluginError, match=r"random_forest: members serve .*, not 'outlier'"):
+        RandomForest().make("outlier", {}, None)
 
 
 def test_a_subclass_is_not_accepted():

@@ -5,11 +5,43 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor, VotingClassifier, VotingRegressor
+from sklearn.linear_model import LinearRegression, SGDClassifier
+from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from glulam import plugins, testing
 
 CANDLES = Path(__file__).parents[2] / "examples" / "data" / "btcusdt_4h_2018_2023.csv.gz"
 SMALL = {"n_estimators": 8, "n_jobs": 1}
+OWN_SMALL = {
+    "catboost": {"iterations": 8, "depth": 4, "thread_count": 1},
+    "decision_tree": {},
+    "hist_gradient_boosting": {"max_iter": 8},
+    "gradient_boosting": {"n_estimators": 8},
+    "adaboost": {"n_estimators": 8},
+}
+FOREST = RandomForestClassifier(4, random_state=0)
+VALUES = RandomForestRegressor(4, random_state=0)
+GIVEN = {
+    "meta_estimator": {
+        "binary": FixedThresholdClassifier(FOREST, threshold=0.3),
+        "multiclass": VotingClassifier([("a", FOREST), ("b", FOREST)], voting="soft"),
+        "regression": VotingRegressor([("a", VALUES), ("b", VALUES)]),
+    },
+    "pipeline": {
+        "binary": make_pipeline(StandardScaler(), FOREST),
+        "regression": make_pipeline(MinMaxScaler(), VALUES),
+    },
+    "sklearn": {
+        "binary": SGDClassifier(loss="log_loss", random_state=0),
+        "multiclass": GaussianNB(),
+        "regression": LinearRegression(),
+    },
+}
+"""Plugins of estimators that are not made from a name, and some of these."""
 
 
 def built_in(kind):
@@ -18,10 +50,18 @@ def built_in(kind):
     return [name for name in plugins.known(kind) if f"{kind}.{name}" in ours]
 
 
-@pytest.mark.parametrize("name", built_in("model"))
+@pytest.mark.parametrize("name", [name for name in built_in("model") if name != "isolation_forest"])
 def test_models(name):
     """A model votes, lowers, exports and is stored as its interface says, at every task."""
-    testing.check_model_plugin(type(plugins.model(name)), SMALL)
+    testing.check_model_plugin(type(plugins.model(name)), OWN_SMALL.get(name, SMALL), GIVEN.get(name))
+
+
+def test_an_outlier_detector_is_no_member():
+    """The isolation forest is exported by itself; it refuses every task of a vote by its name."""
+    with pytest.raises(
+        testing.ContractError, match="make: expected an estimator for at least one of .* all were refused"
+    ):
+        testing.check_model_plugin(type(plugins.model("isolation_forest")))
 
 
 @pytest.mark.parametrize("name", built_in("voting"))

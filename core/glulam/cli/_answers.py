@@ -105,7 +105,10 @@ class Oracle:
         self._strict = strict
         self.model = ProductionEnsemble(path, invalid="ignore")
         outputs = self.model.info()["outputs"]
-        wanted = {"label": True, "value": True, "probabilities": proba, "votes": votes, "valid": True}
+        wanted = {
+            "label": True, "value": True, "probabilities": proba, "decision_function": proba, "votes": votes,
+            "valid": True,
+        }  # fmt: skip
         self._outputs = [name for name in outputs if wanted.get(name)]
         if votes and "votes" not in outputs:
             raise ArtifactError(f"{path}: has no output 'votes', only {outputs}; export it with all outputs")

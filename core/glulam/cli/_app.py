@@ -13,6 +13,7 @@ from typer.main import get_command
 from glulam import __version__
 from glulam.cli import INTERRUPTED, USAGE, State, writing_stdout
 from glulam.cli._bench import bench
+from glulam.cli._export import export
 from glulam.cli._inspect import inspect, plugins, verify
 from glulam.cli._options import Json
 from glulam.cli._predict import predict
@@ -96,5 +97,5 @@ def demo(
     finish(ctx, result, lambda screen: None)
 
 
-for _command in (demo, train, predict, inspect, verify, plugins, bench):
+for _command in (demo, train, export, predict, inspect, verify, plugins, bench):
     app.command()(_command)

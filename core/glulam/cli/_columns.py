@@ -130,6 +130,8 @@ def _number_text(text: str) -> str:
 
 def to_arrow(values: Array) -> Any:
     """Return numbers, truth values or strings [n_rows] as a pyarrow array."""
+    if values.ndim != 1:
+        raise ValueError(f"expected one value a row, got shape {values.shape}")
     if values.dtype.kind == "b":
         bits = np.packbits(values, bitorder="little")
         return pa.Array.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(bits)])

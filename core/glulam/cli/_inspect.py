@@ -57,14 +57,14 @@ def _facts(document: dict[str, Any]) -> dict[str, object]:
         "file": f"{document['file']} ({document['bytes']:,} bytes, written by glulam {document['glulam']})",
         "type": f"{document['type']}, {document['task']}",
         "classes": ", ".join(map(str, document["classes"])) or None,
-        "voting": document["voting"],
+        "voting": document["voting"] or None,
         "threshold": f"{decision['threshold']:g}" if document["task"] == "binary" else None,
         "abstains": f"{decision['abstain_label']!r} below confidence {decision['min_confidence']:g}"
         if abstains
         else None,
         "checks": ", ".join(document["guards"]) or "none",
         "outputs": ", ".join(document["outputs"]),
-        "trained": f"{training['fitted']} on {training['rows']:,} rows",
+        "trained": training["fitted"] and f"{training['fitted']} on {training['rows']:,} rows",
         "data sha256": training["sha256"],
     }
 
@@ -102,7 +102,7 @@ def verify(
 
     kind = ProductionEnsemble(model).info()["type"]
     import glulam
-    from glulam.export import verify as prove_again
+    from glulam.exporting import verify as prove_again
 
     loader = glulam.EnsembleRegressor if kind == "EnsembleRegressor" else glulam.EnsembleClassifier
     report = prove_again(loader.load(saved), model, proof_rows=rows).to_dict()

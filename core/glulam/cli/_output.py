@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,20 +26,36 @@ def result_columns(model: ProductionEnsemble, answers: Mapping[str, Array]) -> d
     """Return answers of a graph, by output name, as columns by name.
 
     ``label`` and ``probability_CLASS``, or ``value``; ``vote_MEMBER_CLASS`` or ``vote_MEMBER``; ``valid``.
+    Several labels or values a row are numbered: ``label_0``, ``probability_0_CLASS``, ``value_0``.
     """
-    labels = [str(label) for label in model.classes.tolist()]
-    members = [member["name"] for member in model.info()["members"]]
+    info = model.info()
+    members = [member["name"] for member in info["members"]]
+    ends = [f"_{label}" for label in model.classes.tolist()]
     columns: dict[str, Array] = {}
     for name, values in answers.items():
         if name == "probabilities":
-            columns |= {f"probability_{label}": values[:, index] for index, label in enumerate(labels)}
+            named = _of_blocks(info["blocks"], ends) if info.get("blocks") else ends
+            columns |= {f"probability{end}": values[:, index] for index, end in enumerate(named)}
         elif name == "votes":
             for index, member in enumerate(members):
-                ends = [f"_{label}" for label in labels] or [""]
-                columns |= {f"vote_{member}{end}": values[:, index, place] for place, end in enumerate(ends)}
+                columns |= {f"vote_{member}{end}": values[:, index, place] for place, end in enumerate(ends or [""])}
+        elif values.ndim == 2:
+            named = ends if values.shape[1] == len(ends) else [f"_{index}" for index in range(values.shape[1])]
+            columns |= {f"{name}{end}": values[:, index] for index, end in enumerate(named)}
         else:
             columns[name] = values
     return columns
+
+
+def _of_blocks(blocks: Sequence[int], ends: Sequence[str]) -> list[str]:
+    """Return the ends of the names of several outputs' probabilities; a yes or no has the chance of yes alone."""
+    named: list[str] = []
+    first = 0
+    for output, width in enumerate(blocks):
+        labels = ends[first : first + max(width, 2)]
+        named += [f"_{output}{end}" for end in labels[-width:]]
+        first += len(labels)
+    return named
 
 
 def output_kind(path: Path) -> str:

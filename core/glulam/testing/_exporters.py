@@ -9,7 +9,7 @@ import onnxruntime
 
 from glulam.decision import Decision
 from glulam.errors import ConfigError
-from glulam.export import Run
+from glulam.exporting import Run
 from glulam.forest import Forest, Tree
 from glulam.hookspecs import Exporter
 from glulam.program import EnsembleProgram, Guard, LoweredMember, OnnxFragment, Task

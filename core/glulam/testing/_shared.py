@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from glulam import plugins
 from glulam.errors import ProofError
-from glulam.export import Run
+from glulam.exporting import Run
 from glulam.hookspecs import Exporter
 from glulam.interpreter import member_vote
 from glulam.program import EnsembleProgram, LoweredMember, OnnxFragment, Task
-from glulam.proof import prove
+from glulam.proof import Native, prove
 
 Array = npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Plugin = TypeVar("Plugin")
 
-TASKS: tuple[Task, ...] = get_args(Task)
+TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
+"""What members of an ensemble serve; a model alone may serve others of `glulam.program.Task`."""
 PRECISIONS = ("float32", "float64")
 ROWS = 2_000
 """Rows that a graph or a lowered model is tried on, about."""
@@ -120,10 +121,7 @@ def run_graph(who: str, exporter: Exporter, program: EnsembleProgram, precision:
 
 def prove_graph(who: str, program: EnsembleProgram, exporter: Exporter, precision: str, training: Float32) -> None:
     """Prove an exported program against the interpreter; mere rounding in float32 is no breach."""
-
-    def native(index: int, rows: Float32) -> Float64:
-        return member_vote(program.members[index], rows)
-
+    native = Native(lambda index, rows: member_vote(program.members[index], rows))
     run = run_graph(who, exporter, program, precision)
     try:
         prove(program, run, native, training, precision=precision, rows=ROWS)

@@ -48,7 +48,7 @@ def check_feature_validator(validator_class: type[FeatureValidator], params: Map
     schema = FeatureSchema.learn(training)
     validator.learn(training, schema)
     _passes(who, validator.check_fit, training, schema)
-    rows = np.concatenate([training, *(rows for _, rows in families(schema, [], training, rows=ROWS, seed=0))])
+    rows = np.concatenate([training, *(each.rows for each in families(schema, [], training, rows=ROWS, seed=0))])
     guard = validator.guard(schema)
     if guard is not None:
         require(

@@ -18,21 +18,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
 from glulam.errors import ConfigError, PluginError
-from glulam.forest import Forest
 from glulam.hookspecs import Exporter, hookimpl
-from glulam.program import EnsembleProgram, LoweredMember
-from glulam_exporters.onnx._forest import emit_forest
+from glulam.program import EnsembleProgram
+from glulam_exporters.onnx._answers import answer_names, answer_types, emit_answers
 from glulam_exporters.onnx._graph import Graph
+from glulam_exporters.onnx._members import emit_votes
 
 __all__ = ["OnnxExporter", "glulam_exporter"]
 
 OLDEST_OPSET, DEFAULT_OPSET = 18, 18
 IR_VERSION = 10
+IR_VERSION_OF_SETS = 11
+"""onnxruntime before 1.23 answers wrongly where trees test for sets; it refuses this version."""
+LARGEST = 2**31 - 2**20
+"""Bytes of a model; protobuf ends at 2**31 - 1, and metadata is to follow."""
 
 
 class OnnxExporter(Exporter):
@@ -62,33 +65,28 @@ class OnnxExporter(Exporter):
         opset
             of the default operator domain, 18 or newer
 
-        Raises ConfigError for options that are unknown or do not go together.
+        Raises ConfigError for options that are unknown or do not go together, and for a model that
+        one file cannot hold.
         """
         if unknown:
             raise ConfigError(f"onnx: unknown options {sorted(unknown)}; known are outputs, guards, precision, opset")
         if precision not in ("float32", "float64"):
             raise ConfigError(f"onnx: precision: expected 'float32' or 'float64', got {precision!r}")
+        if program.rows == "float64" and precision != "float64":
+            raise ConfigError("onnx: precision: rows of float64 need precision='float64'")
         newest = onnx.defs.onnx_opset_version()
         if not isinstance(opset, int) or not OLDEST_OPSET <= opset <= newest:
             raise ConfigError(f"onnx: opset: expected {OLDEST_OPSET} to {newest}, got {opset!r}")
         wanted = _checked_outputs(program, outputs, guards)
-        graph = Graph(np.dtype(precision), opset)
-        features = "features"
-        values = features
-        if precision == "float64":
-            values = graph.add("Cast", [features], "features64", to=TensorProto.DOUBLE)
-        votes = _emit_votes(program, graph, values)
-        scores = graph.fragment(program.vote, votes, "vote")
-        made = {"votes": votes}
-        if program.task == "regression":
-            made["value"] = graph.add("Reshape", [scores, graph.constant(np.array([-1]), "flat")], "value")
-        else:
-            made["probabilities"] = scores
-            if "label" in wanted:
-                made["label"] = _emit_label(program, graph, scores)
+        graph = Graph(np.dtype(precision), opset, np.dtype(program.rows))
+        votes, others = emit_votes(program, graph)
+        scores = votes if program.vote is None else graph.fragment(program.vote, [votes], "vote")
+        made = emit_answers(program, graph, scores, others)
+        if program.vote is not None:
+            made["votes"] = votes
         if "valid" in wanted:
-            made["valid"] = _emit_guards(program, graph, features)
-        return bytes(_model(program, graph, {name: made[name] for name in wanted}).SerializeToString())
+            made["valid"] = _emit_guards(program, graph)
+        return _serialised(_model(program, graph, {name: made[name] for name in wanted}))
 
     def attach(self, data: bytes, metadata: Mapping[str, str]) -> bytes:
         """Return the model with metadata_props added.
@@ -104,8 +102,9 @@ class OnnxExporter(Exporter):
 
 def _checked_outputs(program: EnsembleProgram, outputs: Sequence[str] | None, guards: bool) -> list[str]:
     """Return the outputs to write, in the file's order."""
-    answers = ["value"] if program.task == "regression" else ["label", "probabilities"]
-    possible = [*answers, "votes", *(["valid"] if guards and program.guards else [])]
+    possible = answer_names(program)
+    possible += ["votes"] if program.vote is not None else []
+    possible += ["valid"] if guards and program.guards else []
     if outputs is None:
         return possible
     wanted = [outputs] if isinstance(outputs, str) else list(outputs)
@@ -115,125 +114,47 @@ def _checked_outputs(program: EnsembleProgram, outputs: Sequence[str] | None, gu
     return [name for name in possible if name in wanted]
 
 
-def _emit_votes(program: EnsembleProgram, graph: Graph, features: str) -> str:
-    """Emit all members; return the name of votes [n, n_members, n_classes].
-
-    Each member gives some columns, and an affine map turns these into one column a class: for a
-    sigmoid ``[1 - s, s]``, for a complement ``[divisor - sum, sums]``, for others the identity.
-    """
-    width = program.vote_width
-    parts, maps, offsets, divisors = [], [], [], []
-    for name, member in zip(program.names, program.members, strict=True):
-        part, matrix, offset, divisor = _emit_member(member, graph, features, name, width)
-        parts.append(part)
-        maps.append(matrix)
-        offsets.append(offset)
-        divisors.append(divisor)
-    together = parts[0] if len(parts) == 1 else graph.add("Concat", parts, "members", axis=1)
-    if any(not np.array_equal(matrix, np.eye(width)) for matrix in maps):
-        weights, bias = graph.constant(_block_diagonal(maps), "to_classes"), np.concatenate(offsets)
-        together = graph.add("Gemm", [together, weights, graph.constant(bias, "rest")], "by_class")
-    shape = graph.constant(np.array([-1, len(parts), width]), "votes_shape")
-    votes = graph.add("Reshape", [together, shape], "ballots")
-    if any(divisor != 1 for divisor in divisors):
-        votes = graph.add("Div", [votes, graph.constant(np.array(divisors)[:, None], "divisors")], "votes")
-    return votes
-
-
-def _emit_member(
-    member: LoweredMember, graph: Graph, features: str, name: str, width: int
-) -> tuple[str, npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
-    """Emit one member: its columns, the affine map to classes, and what to divide by after it."""
-    identity, nothing = np.eye(width), np.zeros(width)
-    if not isinstance(member.body, Forest):
-        return graph.fragment(member.body, features, name), identity, nothing, 1.0
-    raw = emit_forest(member.body, graph, features, name)
-    divisor = member.body.divisor
-    if member.link == "identity":
-        return raw, identity, nothing, divisor
-    if member.link == "softmax":
-        return graph.add("Softmax", [raw], f"{name}.softmax", axis=1), identity, nothing, 1.0
-    # One column fewer than classes: the first class has what the others leave.
-    matrix = np.column_stack([-np.ones(width - 1), np.eye(width - 1)])
-    rest = nothing.copy()
-    if member.link == "sigmoid":
-        rest[0] = 1.0
-        return graph.add("Sigmoid", [raw], f"{name}.sigmoid"), matrix, rest, 1.0
-    rest[0] = divisor
-    return raw, matrix, rest, divisor
-
-
-def _block_diagonal(blocks: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-    out = np.zeros((sum(len(block) for block in blocks), sum(block.shape[1] for block in blocks)))
-    row = column = 0
-    for block in blocks:
-        out[row : row + len(block), column : column + block.shape[1]] = block
-        row, column = row + len(block), column + block.shape[1]
-    return out
-
-
-def _emit_label(program: EnsembleProgram, graph: Graph, scores: str) -> str:
-    """Emit the decision; return the name of label [n]."""
-    decision, classes = program.decision, program.classes
-    if decision.threshold == 0.5:
-        index = graph.add("ArgMax", [scores], "choice", axis=1, keepdims=0)
-    else:
-        second = graph.add("Gather", [scores, graph.constant(np.array(1), "second")], "score", axis=1)
-        above = graph.add("Greater", [second, graph.constant(np.array(decision.threshold), "threshold")], "above")
-        index = graph.add("Cast", [above], "choice", to=TensorProto.INT64)
-    if decision.min_confidence is not None:
-        axis = graph.constant(np.array([1]), "axis")
-        most = graph.add("ReduceMax", [scores, axis], "confidence", keepdims=0)
-        least = graph.constant(np.array(decision.min_confidence), "min_confidence")
-        unsure = graph.add("Less", [most, least], "unsure")
-        index = graph.add("Where", [unsure, graph.constant(np.array(len(classes)), "abstain"), index], "decided")
-    table = decision.label_table(classes)
-    if table.dtype.kind in "iu" and np.array_equal(table, np.arange(len(table))):
-        return index
-    return graph.add("Gather", [graph.constant(table, "classes", exact=True), index], "label", axis=0)
-
-
-def _emit_guards(program: EnsembleProgram, graph: Graph, features: str) -> str:
+def _emit_guards(program: EnsembleProgram, graph: Graph) -> str:
     """Emit the guards; return the name of valid [n]."""
     valid = ""
     for guard in program.guards:
-        passed = graph.fragment(guard.rule, features, f"guard.{guard.name}", np.dtype(np.float32))
+        passed = graph.fragment(guard.rule, ["features"], f"guard.{guard.name}", graph.rows)
         valid = graph.add("And", [valid, passed], "valid") if valid else passed
     return valid
 
 
 def _model(program: EnsembleProgram, graph: Graph, outputs: Mapping[str, str]) -> onnx.ModelProto:
     """Put the graph together, inline the fragments, name the outputs, check everything."""
-    width = program.vote_width
-    float_type = helper.np_dtype_to_tensor_dtype(graph.dtype)
-    labels = program.decision.label_table(program.classes) if program.task != "regression" else np.empty(0)
-    label_type = (
-        TensorProto.STRING if labels.dtype.kind == "U" else helper.np_dtype_to_tensor_dtype(_label_dtype(labels))
-    )
-    types: dict[str, tuple[int, list[str | int | None]]] = {
-        "label": (label_type, ["n"]),
-        "probabilities": (float_type, ["n", width]),
-        "value": (float_type, ["n"]),
-        "votes": (float_type, ["n", len(program.members), width]),
-        "valid": (TensorProto.BOOL, ["n"]),
-    }
+    types = answer_types(program, graph)
+    types["votes"] = (types["votes"][0], ["n", len(program.members), program.vote_width])
+    types["valid"] = (TensorProto.BOOL, ["n"])
+    row = helper.np_dtype_to_tensor_dtype(graph.rows)
     model = graph.model(
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", len(program.schema)])],
+        [helper.make_tensor_value_info("features", row, ["n", len(program.schema)])],
         [helper.make_tensor_value_info(name, *types[name]) for name in outputs],
         outputs,
-        IR_VERSION,
+        IR_VERSION_OF_SETS if graph.has_sets else IR_VERSION,
     )
     try:
         onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
+        if model.ByteSize() > LARGEST:
+            return model  # refused by its size, in our own words
         raise PluginError(
             f"the graph is no valid ONNX model; look at the fragments {graph.fragments}: {' '.join(str(error).split())}"
         ) from error
     return model
 
 
-def _label_dtype(labels: npt.NDArray[Any]) -> np.dtype[Any]:
-    return np.dtype(np.int64) if labels.dtype.kind in "iu" else labels.dtype
+def _serialised(model: onnx.ModelProto) -> bytes:
+    """Return the bytes of the model, or raise ConfigError where they are more than protobuf reads back."""
+    size = model.ByteSize()
+    if size > LARGEST:
+        raise ConfigError(
+            f"onnx: the model takes {size / 2**30:.2f} GB; protobuf, which ONNX files are, ends at 2 GB. Export fewer "
+            "or smaller trees (fewer estimators, a lower max_depth, more samples a leaf)"
+        )
+    return bytes(model.SerializeToString())
 
 
 @hookimpl

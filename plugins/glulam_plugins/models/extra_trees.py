@@ -12,8 +12,7 @@ class ExtraTrees(AveragedTrees):
     """scikit-learn's ExtraTreesClassifier and ExtraTreesRegressor."""
 
     name = "extra_trees"
-    classifier = ExtraTreesClassifier
-    regressor = ExtraTreesRegressor
+    kinds = (ExtraTreesClassifier, ExtraTreesRegressor)
 
 
 @hookimpl

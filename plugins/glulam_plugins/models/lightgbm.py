@@ -2,37 +2,53 @@
 
 Rules of prediction as in LightGBM 4's ``src/io/tree.cpp`` and ``c_api.cpp``: a row goes left when
 ``x <= threshold`` in float64; values with ``|x| <= 1e-35`` are read as 0; NaN goes the default way
-where the node's missing type is NaN, and counts as 0 where it is None.
+where the node's missing type is NaN, the default way together with 0 where it is Zero, and counts as
+0 where it is None. Codes of categories are truncated toward zero; those that are negative, NaN or
+not in the node's set go right.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import lightgbm
 import numpy as np
 import numpy.typing as npt
 
-from glulam.errors import UnsupportedModelError
-from glulam.forest import Forest, Tree, float32_at_or_below, float32_below
-from glulam.hookspecs import ModelPlugin, hookimpl
-from glulam.program import Link, LoweredMember, Task
+from glulam.errors import ArtifactError, UnsupportedModelError
+from glulam.hookspecs import ModelPlugin, Signature, hookimpl
+from glulam.program import LoweredMember, Task
 from glulam.schema import FeatureSchema
 from glulam_plugins.models._early_stopping import stop_rows
+from glulam_plugins.models._lightgbm_forest import lower_trees
+from glulam_plugins.models._lightgbm_rules import PROBABILITIES, lower_answer, margin_factor
+from glulam_plugins.models._lightgbm_schema import schema_of
+from glulam_plugins.models._lightgbm_text import ModelText, read
 
-_ZERO = np.float32(1e-35)  # LightGBM's kZeroThreshold, a float32 constant there too
-_CATEGORICAL, _DEFAULT_LEFT = 1, 2  # bits of decision_type; bits 2 and 3 are the missing type
-_PROBABILITIES = ("binary", "cross_entropy", "multiclass", "multiclassova")
 _STOPS = ("early_stopping_round", "early_stopping_rounds", "early_stopping", "n_iter_no_change")
-_LINKS: dict[str, Link] = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
+_VALUES = b"glulam: values\n"
+"""Before the text of an estimator that answers values by an objective which otherwise means classes."""
+
+
+class _Values(lightgbm.Booster):  # type: ignore[misc]  # the library has no types here
+    """A restored Booster whose answers are values, whatever its objective is."""
+
+
+_KINDS = (
+    lightgbm.LGBMClassifier, lightgbm.LGBMRegressor, lightgbm.LGBMRanker, lightgbm.LGBMModel, lightgbm.Booster,
+    _Values,
+)  # fmt: skip  # not their other subclasses, which may predict by other rules
 
 
 class LightGBM(ModelPlugin):
     """Gradient boosting by LightGBM; stored as its model text."""
 
     name = "lightgbm"
+    suffixes = (".txt", ".lgb", ".lgbm", ".model")
     distributions = ("lightgbm",)
 
     def make(self, task: Task, params: Mapping[str, Any], schema: FeatureSchema | None) -> Any:
@@ -45,8 +61,8 @@ class LightGBM(ModelPlugin):
         return made(**(defaults | dict(params)))
 
     def accepts(self, model: Any) -> bool:
-        """Tell whether this is an LGBMClassifier, an LGBMRegressor or a Booster, not a subclass with other rules."""
-        return type(model) in (lightgbm.LGBMClassifier, lightgbm.LGBMRegressor, lightgbm.Booster)
+        """Tell whether this is one of LightGBM's own estimators, or a Booster."""
+        return type(model) in _KINDS
 
     def fit(
         self,
@@ -67,45 +83,82 @@ class LightGBM(ModelPlugin):
 
     def check(self, model: Any, task: Task) -> None:
         """Refuse models that do not answer a plain matrix with every tree in its full extent, or no probability."""
-        objective = _parse(_booster(model).model_to_string(num_iteration=1))[0].get("objective", "of one's own").split()
-        if task != "regression" and objective[0] not in _PROBABILITIES:
+        objective = _head(model).objective or "of one's own"
+        if task != "regression" and objective not in PROBABILITIES:
             raise UnsupportedModelError(
-                f"lightgbm: objective {' '.join(objective)!r} gives no probabilities, which classifiers vote with; "
-                f"use one of {list(_PROBABILITIES)}"
+                f"lightgbm: objective {objective!r} gives no probabilities, which classifiers vote "
+                f"with; use one of {list(PROBABILITIES)}"
             )
-        params = model.params if isinstance(model, lightgbm.Booster) else model.get_params()
-        if params.get("pred_early_stop"):
-            raise UnsupportedModelError("lightgbm: pred_early_stop=True leaves trees out; use pred_early_stop=False")
+        _refuse_early_stop(model)
         if _booster(model).pandas_categorical:
             raise UnsupportedModelError(
-                "lightgbm: fitted on native categories of a DataFrame, which is not supported yet; "
-                "fit it on category codes"
+                "lightgbm: fitted on native categories of a DataFrame, which an ensemble does not know; "
+                "fit it on category codes, or export it by itself"
             )
 
-    def votes(self, model: Any, X: npt.NDArray[np.float32], task: Task) -> npt.NDArray[np.float64]:
+    def signature(self, model: Any) -> Signature:
+        """Return the columns of the Booster, with their categories if they are pandas'; classes if it has any.
+
+        A bare Booster of an objective with probabilities is a classifier of the classes 0, 1, ...
+        """
+        text = _booster(model).model_to_string(num_iteration=1)
+        schema, outputs = schema_of(_booster(model), text), read(text).n_outputs
+        if not _has_classes(model):
+            return Signature(schema, "regression", n_targets=outputs)
+        classes = np.asarray(getattr(model, "classes_", np.arange(max(2, outputs))))
+        if len(classes) < 2:
+            raise UnsupportedModelError(
+                f"lightgbm: expected at least two classes, it was fitted on {classes.tolist()} alone"
+            )
+        return Signature(schema, "binary" if len(classes) == 2 else "multiclass", classes)
+
+    def votes(self, model: Any, X: npt.NDArray[np.floating[Any]], task: Task) -> npt.NDArray[np.float64]:
         """Return LightGBM's own probabilities or values."""
         answer = np.asarray(_booster(model).predict(X), dtype=np.float64)
-        if task == "regression":
-            return answer.reshape(-1, 1)
-        return np.column_stack([1.0 - answer, answer]) if answer.ndim == 1 else answer
+        if task != "regression" and answer.ndim == 1:
+            return np.column_stack([1.0 - answer, answer])
+        return answer.reshape(len(X), -1)
+
+    def labels(self, model: Any, X: npt.NDArray[np.floating[Any]]) -> npt.NDArray[Any] | None:
+        """Return LGBMClassifier's own labels; a Booster has none."""
+        if not isinstance(model, lightgbm.LGBMClassifier) or not _has_classes(model):
+            return None
+        with warnings.catch_warnings():
+            # X is the matrix of a table's columns, in their order.
+            warnings.filterwarnings("ignore", message="X does not have valid feature names")
+            return np.asarray(model.predict(X))
 
     def lower(self, model: Any, schema: FeatureSchema) -> LoweredMember:
         """Lower the trees that predict uses (up to the best iteration). Refuses what it cannot do exactly."""
-        header, trees = _parse(_booster(model).model_to_string())
-        link, factor = _link_of(header)
-        outputs = int(header["num_tree_per_iteration"])
-        forest = Forest.from_trees(
-            (_lower_tree(tree, index, index % outputs, factor) for index, tree in enumerate(trees)),
-            n_features=int(header["max_feature_idx"]) + 1,
-            base=np.zeros(outputs),
-        )
-        return LoweredMember(forest, link, "float64")
+        _refuse_early_stop(model)
+        text = read(_booster(model).model_to_string())
+        classes = _has_classes(model)
+        count = len(getattr(model, "classes_", range(text.n_outputs)))
+        if classes and text.n_outputs > 1 and count != text.n_outputs:
+            raise UnsupportedModelError(
+                f"lightgbm: num_class={text.n_outputs}, but it was fitted on {count} classes; leave num_class away"
+            )
+        trees = lower_trees(text, margin_factor(text))
+        return lower_answer(text, trees, pair=classes and text.n_outputs == 1)
 
-    def leaves(self, model: Any, X: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        """Return the leaves that LightGBM says each row reaches."""
-        _, trees = _parse(_booster(model).model_to_string())
-        counts = [int(tree["num_leaves"]) for tree in trees]
-        first = np.cumsum([0, *counts[:-1]])
+    def read(self, path: Path) -> Any | None:
+        """Return a Booster of the text that ``save_model`` writes."""
+        data = path.read_bytes()
+        if not data.startswith(b"tree\n"):
+            return None
+        try:
+            if b"\nend of trees" not in data:
+                raise ValueError("it ends before its trees do")
+            return self.restore(data)
+        except (ValueError, lightgbm.basic.LightGBMError) as error:
+            raise ArtifactError(f"{path}: a damaged LightGBM model: {error}; save it again") from error
+
+    def leaves(self, model: Any, X: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64] | None:
+        """Return the leaves that LightGBM says each row reaches; None for linear trees, which are lowered to others."""
+        trees = list(read(_booster(model).model_to_string()).trees())
+        if not trees or any(tree.linear is not None for tree in trees):
+            return None
+        first = np.cumsum([0, *(len(tree.leaf_value) for tree in trees[:-1])])
         leaves = np.asarray(_booster(model).predict(X, pred_leaf=True), dtype=np.int64)
         return np.asarray(leaves.reshape(len(X), -1) + first)
 
@@ -115,86 +168,40 @@ class LightGBM(ModelPlugin):
 
     def dump(self, model: Any) -> bytes:
         """Return the model text."""
-        return str(_booster(model).model_to_string()).encode()
+        text = str(_booster(model).model_to_string()).encode()
+        values = read(text.decode()).objective in PROBABILITIES and not _has_classes(model)
+        return _VALUES + text if values else text
 
     def restore(self, data: bytes) -> Any:
         """Return a Booster of the model text."""
-        return lightgbm.Booster(model_str=data.decode())
+        made = _Values if data.startswith(_VALUES) else lightgbm.Booster
+        return made(model_str=data.removeprefix(_VALUES).decode())
 
 
 def _booster(model: Any) -> Any:
-    return model if isinstance(model, lightgbm.Booster) else model.booster_
+    if isinstance(model, lightgbm.Booster):
+        return model
+    if not model.__sklearn_is_fitted__():
+        raise UnsupportedModelError(f"lightgbm: this {type(model).__name__} is not fitted; fit it first")
+    return model.booster_
 
 
-def _parse(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """Return the header and the trees of a model text, each as key and value."""
-
-    def fields(block: str) -> Iterator[tuple[str, str]]:
-        for line in block.split("\n"):
-            key, equals, value = line.partition("=")
-            if equals or key == "average_output":
-                yield key, value
-
-    head, *blocks = text.partition("\nend of trees")[0].split("\nTree=")
-    return dict(fields(head)), [dict(fields(block)) for block in blocks]
+def _head(model: Any) -> ModelText:
+    """Return the model's header, with one of its iterations."""
+    return read(_booster(model).model_to_string(num_iteration=1))
 
 
-def _link_of(header: Mapping[str, str]) -> tuple[Link, float]:
-    """Return the link of the objective and the factor of its margin, or refuse by name."""
-    if "average_output" in header:
-        raise UnsupportedModelError("lightgbm: boosting='rf' is not supported yet; use boosting='gbdt'")
-    objective, *options = header.get("objective", "custom").split()
-    settings = dict(option.partition(":")[::2] for option in options)
-    if objective not in _LINKS or "sqrt" in settings:
-        what = f"{objective} with reg_sqrt" if "sqrt" in settings else objective
-        raise UnsupportedModelError(
-            f"lightgbm: objective {what!r} is not supported yet; supported are {sorted(_LINKS)}"
-        )
-    return _LINKS[objective], float(settings.get("sigmoid", 1.0))
+def _has_classes(model: Any) -> bool:
+    """Tell whether predict gives probabilities: not by an objective of the user's own, nor of a regressor."""
+    if isinstance(model, lightgbm.LGBMClassifier):
+        return not callable(model.objective_)
+    return type(model) is lightgbm.Booster and _head(model).objective in PROBABILITIES
 
 
-def _lower_tree(tree: Mapping[str, str], index: int, output: int, factor: float) -> Tree:
-    """Lower one tree of the model text."""
-    if tree.get("is_linear", "0") != "0":
-        raise UnsupportedModelError("lightgbm: linear_tree=True is not supported yet; train with linear_tree=False")
-
-    def numbers(key: str, dtype: type) -> npt.NDArray[Any]:
-        return np.array(tree.get(key, "").split(), dtype=dtype)
-
-    values = numbers("leaf_value", np.float64) * factor
-    if int(tree["num_leaves"]) == 1:
-        return Tree([], [], [], [], [], values, output)
-    kind = numbers("decision_type", np.int64)
-    if (kind & _CATEGORICAL).any():
-        raise UnsupportedModelError(
-            f"lightgbm: tree {index} splits on a native categorical feature, which is not supported yet; "
-            "train without categorical_feature (the schema's category codes are numbers)"
-        )
-    missing_type = kind >> 2 & 3
-    if (missing_type == 1).any():
-        raise UnsupportedModelError(
-            f"lightgbm: zero_as_missing=True (tree {index}) is not supported yet; train with zero_as_missing=False"
-        )
-    threshold = numbers("threshold", np.float64)
-    nan_left = np.where(missing_type == 0, threshold >= 0, (kind & _DEFAULT_LEFT) > 0)
-    return Tree(
-        feature=numbers("split_feature", np.int64),
-        threshold=_as_compared(threshold),
-        left=numbers("left_child", np.int64),
-        right=numbers("right_child", np.int64),
-        nan_left=nan_left,
-        leaf_value=values,
-        output=output,
-    )
-
-
-def _as_compared(threshold: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Return float32 thresholds that decide as LightGBM does on values it reads as 0."""
-    exact = float32_at_or_below(threshold)
-    # All of [-1e-35, 1e-35] is 0 there: left of a threshold in [0, 1e-35), right of one in [-1e-35, 0).
-    exact[(threshold >= 0) & (threshold < _ZERO)] = _ZERO
-    exact[(threshold < 0) & (threshold >= -_ZERO)] = float32_below(-_ZERO)
-    return exact
+def _refuse_early_stop(model: Any) -> None:
+    # A Booster's predict takes such parameters as arguments only, an estimator's from the estimator.
+    if not isinstance(model, lightgbm.Booster) and model.get_params().get("pred_early_stop"):
+        raise UnsupportedModelError("lightgbm: pred_early_stop=True leaves trees out; use pred_early_stop=False")
 
 
 @hookimpl

@@ -12,8 +12,7 @@ class RandomForest(AveragedTrees):
     """scikit-learn's RandomForestClassifier and RandomForestRegressor."""
 
     name = "random_forest"
-    classifier = RandomForestClassifier
-    regressor = RandomForestRegressor
+    kinds = (RandomForestClassifier, RandomForestRegressor)
 
 
 @hookimpl

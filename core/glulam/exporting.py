@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +18,15 @@ from glulam.hookspecs import Exporter
 from glulam.interpreter import Outputs
 from glulam.metadata import Description, json_classes
 from glulam.program import EnsembleProgram, LoweredMember
-from glulam.proof import ParityReport, prove
+from glulam.proof import Native, ParityReport, prove
 from glulam.runtime import ProductionEnsemble, _session_options
 
 if TYPE_CHECKING:
     from glulam._base import Ensemble
 
-__all__ = ["Run", "export", "lower_members", "verify"]
+__all__ = ["Run", "Subject", "export", "lower_members", "subject_of", "verify", "write"]
 
-Float32 = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.floating[Any]]
 FEW_LABELS = 1e-3
 """Share of the proof's rows whose labels may hang on float32's last digit before float64 is tried."""
 
@@ -40,6 +40,40 @@ def lower_members(ensemble: Ensemble) -> tuple[LoweredMember, ...]:
         except UnsupportedModelError as error:
             raise UnsupportedModelError(f"member {name!r}: {error}") from error
     return tuple(lowered)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is exported: a program, the libraries that it must agree with, and what the file says of it.
+
+    rows
+        rows to start the proof from, in the type of the program's rows
+    about
+        entries of the file's description: type, members, validators, and whether an array holds
+        categories by their codes
+    """
+
+    program: EnsembleProgram
+    native: Native
+    rows: Rows
+    about: dict[str, Any]
+    training: dict[str, Any]
+
+
+def subject_of(ensemble: Ensemble) -> Subject:
+    """Return a fitted ensemble as something to export."""
+    program = ensemble.program()
+    members = [
+        {"name": name, "plugin": plugin.name, "weight": float(weight), "versions": plugins.versions(plugin)}
+        for name, plugin, weight in zip(program.names, ensemble.plugins_, program.weights, strict=True)
+    ]
+    models = list(ensemble.members_.values())
+    native = Native(
+        ensemble._member_votes, leaves=lambda index, rows: ensemble.plugins_[index].leaves(models[index], rows)
+    )
+    validators = [{"name": each.name, "state": each.state()} for each in ensemble.validators_]
+    about = {"type": type(ensemble).__name__, "members": members, "validators": validators}
+    return Subject(program, native, ensemble.proof_rows_, about, ensemble.training_)
 
 
 class Run:
@@ -57,22 +91,24 @@ class Run:
             ) from error
         self.names = [output.name for output in self._session.get_outputs()]
 
-    def raw(self, rows: Float32) -> dict[str, npt.NDArray[Any]]:
+    def raw(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
         """Return the outputs as onnxruntime gives them."""
         return dict(zip(self.names, self._session.run(None, {"features": rows}), strict=True))
 
-    def __call__(self, rows: Float32) -> Outputs:
-        """Return the outputs as float64, with label or value in one place."""
+    def __call__(self, rows: Rows) -> Outputs:
+        """Return the outputs as float64, with label or values in one place."""
         answers = self.raw(rows)
-        if "value" in answers:
-            scores = answers["value"].astype(np.float64).reshape(-1, 1)
-            label: npt.NDArray[Any] = scores[:, 0]
+        name = next(each for each in ("value", "probabilities", "decision_function") if each in answers)
+        scores = answers.pop(name).astype(np.float64)
+        scores = scores[:, None] if scores.ndim == 1 else scores
+        if name == "value":
+            label: npt.NDArray[Any] = scores[:, 0] if scores.shape[1] == 1 else scores
         else:
-            scores = answers["probabilities"].astype(np.float64)
-            label = answers["label"]
+            label = answers.pop("label")
             label = label.astype(np.str_) if label.dtype == object else label
-        valid = answers.get("valid", np.ones(len(rows), dtype=bool))
-        return Outputs(label, scores, answers["votes"].astype(np.float64), valid)
+        votes = answers.pop("votes").astype(np.float64) if "votes" in answers else scores[:, None, :]
+        valid = answers.pop("valid", np.ones(len(rows), dtype=bool))
+        return Outputs(label, scores, votes, valid, {key: value.astype(np.float64) for key, value in answers.items()})
 
 
 def export(
@@ -86,18 +122,40 @@ def export(
     options: Mapping[str, Any],
 ) -> ParityReport:
     """Export a fitted ensemble; see `EnsembleClassifier.export`."""
+    check_request(path, overwrite=overwrite, precision=precision, proof_rows=proof_rows)
+    subject = subject_of(ensemble)
+    return write(
+        subject, path, exporter=exporter, overwrite=overwrite, precision=precision, proof_rows=proof_rows,
+        options=options,
+    )  # fmt: skip
+
+
+def check_request(path: Path, *, overwrite: bool, precision: str, proof_rows: int) -> None:
+    """Raise ConfigError or ArtifactError for what can be known to be wrong before anything is lowered."""
     if precision not in ("auto", "float32", "float64"):
         raise ConfigError(f"precision: expected 'auto', 'float32' or 'float64', got {precision!r}")
     if not isinstance(proof_rows, int) or proof_rows < 1_000:
         raise ConfigError(f"proof_rows: expected at least 1,000, got {proof_rows!r}; fewer prove nothing")
     check_target(path, overwrite=overwrite)
-    program = ensemble.program()
+
+
+def write(
+    subject: Subject,
+    path: Path,
+    *,
+    exporter: str,
+    overwrite: bool,
+    precision: str,
+    proof_rows: int,
+    options: Mapping[str, Any],
+) -> ParityReport:
+    """Export, prove, describe, and only then write the file."""
     writer = plugins.exporter(exporter)
     if precision == "auto":
-        data, report = _narrowest(ensemble, program, writer, proof_rows, options)
+        data, report = _narrowest(subject, writer, proof_rows, options)
     else:
-        data, report = _proven(ensemble, program, writer, precision, proof_rows, options)
-    data = writer.attach(data, _describe(ensemble, program, report, data).to_metadata(data))
+        data, report = _proven(subject, writer, precision, proof_rows, options)
+    data = writer.attach(data, _describe(subject, report, data).to_metadata(data))
     # Open the finished bytes as a user will: metadata and graph must agree.
     ProductionEnsemble(data).warmup(1)
     with atomic_file(path, overwrite=overwrite) as out:
@@ -106,20 +164,22 @@ def export(
 
 
 def _narrowest(
-    ensemble: Ensemble, program: EnsembleProgram, writer: Exporter, proof_rows: int, options: Mapping[str, Any]
+    subject: Subject, writer: Exporter, proof_rows: int, options: Mapping[str, Any]
 ) -> tuple[bytes, ParityReport]:
     """Export in float32, or in float64 where float32 is too narrow or labels hang on its last digit."""
+    if any(member.may_overflow for member in subject.program.members):
+        return _proven(subject, writer, "float64", proof_rows, options)
     try:
-        narrow = _proven(ensemble, program, writer, "float32", proof_rows, options)
+        narrow = _proven(subject, writer, "float32", proof_rows, options)
     except ProofError as error:
         if not error.rounding:
             raise
-        return _proven(ensemble, program, writer, "float64", proof_rows, options)
+        return _proven(subject, writer, "float64", proof_rows, options)
     report = narrow[1]
     if report.label_differences <= report.rows * FEW_LABELS:
         return narrow
     # Votes of small forests often lie exactly on the decision; float64 adds up as the library does.
-    wide = _proven(ensemble, program, writer, "float64", proof_rows, options)
+    wide = _proven(subject, writer, "float64", proof_rows, options)
     return wide if wide[1].label_differences < report.label_differences else narrow
 
 
@@ -130,7 +190,8 @@ def verify(ensemble: Ensemble, path: Path, *, proof_rows: int = 20_000) -> Parit
     it describes another ensemble, ProofError if it does not give the ensemble's answers.
     """
     model = ProductionEnsemble(path)
-    program = ensemble.program()
+    subject = subject_of(ensemble)
+    program = subject.program
     info = model.info()
     needed = ["value", "votes"] if program.task == "regression" else ["label", "probabilities", "votes"]
     for what, found, expected in (
@@ -145,68 +206,60 @@ def verify(ensemble: Ensemble, path: Path, *, proof_rows: int = 20_000) -> Parit
     if not info["guards"]:
         program = replace(program, guards=())
     return prove(
-        program, Run(path.read_bytes()), ensemble._member_votes, ensemble.proof_rows_,
-        precision=info["precision"], rows=proof_rows,
-    )  # fmt: skip
+        program, Run(path.read_bytes()), subject.native, subject.rows, precision=info["precision"], rows=proof_rows
+    )
 
 
 def _proven(
-    ensemble: Ensemble,
-    program: EnsembleProgram,
-    writer: Exporter,
-    precision: str,
-    proof_rows: int,
-    options: Mapping[str, Any],
+    subject: Subject, writer: Exporter, precision: str, proof_rows: int, options: Mapping[str, Any]
 ) -> tuple[bytes, ParityReport]:
     """Return exported bytes and their proof.
 
     The proof needs all outputs. If fewer are wanted, the same graph with all of them is proven,
     and the wanted file must then give the same bits.
     """
+    program = subject.program
     data = writer.export(program, precision=precision, **options)
     guarded = program if options.get("guards", True) else replace(program, guards=())
     whole = data
     if options.get("outputs") is not None:
         whole = writer.export(program, precision=precision, **{k: v for k, v in options.items() if k != "outputs"})
-    report = prove(
-        guarded, Run(whole), ensemble._member_votes, ensemble.proof_rows_, precision=precision, rows=proof_rows
-    )
+    report = prove(guarded, Run(whole), subject.native, subject.rows, precision=precision, rows=proof_rows)
     if whole is not data:
-        rows = ensemble.proof_rows_
-        expected, got = Run(whole).raw(rows), Run(data).raw(rows)
+        expected, got = Run(whole).raw(subject.rows), Run(data).raw(subject.rows)
         for name, values in got.items():
-            if not np.array_equal(values, expected[name]):
+            if not np.array_equal(values, expected[name], equal_nan=values.dtype.kind == "f"):
                 raise ProofError(f"output {name!r} differs between the file with all outputs and the one asked for")
     return data, report
 
 
-def _describe(ensemble: Ensemble, program: EnsembleProgram, report: ParityReport, data: bytes) -> Description:
+def _describe(subject: Subject, report: ParityReport, data: bytes) -> Description:
     """Return what the file says of itself."""
-    outputs = Run(data).names
-    members = [
-        {"name": name, "plugin": plugin.name, "weight": float(weight), "versions": plugins.versions(plugin)}
-        for name, plugin, weight in zip(program.names, ensemble.plugins_, program.weights, strict=True)
-    ]
+    program, outputs = subject.program, Run(data).names
     decision = program.decision
     return Description(
         schema=program.schema,
         ensemble={
-            "type": type(ensemble).__name__,
+            "type": subject.about["type"],
             "task": program.task,
             "glulam": __version__,
             "classes": json_classes(program.classes),
-            "members": members,
+            "blocks": list(program.blocks),
+            "n_targets": program.n_targets,
+            "members": subject.about["members"],
             "voting": program.voting,
             "decision": {
                 "threshold": decision.threshold,
                 "min_confidence": decision.min_confidence,
                 "abstain_label": decision.abstain_label,
             },
-            "validators": [{"name": each.name, "state": each.state()} for each in ensemble.validators_],
+            "validators": subject.about["validators"],
             "guards": [guard.name for guard in program.guards] if "valid" in outputs else [],
             "outputs": outputs,
             "precision": report.precision,
+            "rows": program.rows,
+            "codes": bool(subject.about.get("codes")),
         },
         parity=report.to_dict(),
-        training=ensemble.training_,
+        training=subject.training,
     )

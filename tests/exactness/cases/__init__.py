@@ -1,0 +1,1 @@
+"""What people have: one module a library, each with a list ``CASES``."""
