@@ -18,7 +18,7 @@ demo: $(SETUP)
 # Two test processes share two cores: threads that spin while they wait would take the other's time.
 test: $(SETUP)
 	@rm -rf $(EXPORTS)
-	@OMP_WAIT_POLICY=passive GLULAM_KEEP_EXPORTS=$(CURDIR)/$(EXPORTS) $(BIN)/python -m pytest -n 2 --dist loadgroup
+	@OMP_WAIT_POLICY=passive GLULAM_KEEP_EXPORTS="$(CURDIR)/$(EXPORTS)" $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # After `make test`. Needs a Python that the oldest onnxruntime has a wheel for: 1.21.0 up to 3.13.
 check-oldest: .venv-oldest/.$(OLDEST)

@@ -62,14 +62,17 @@ def run(tasks: Sequence[Task], seconds: float = SECONDS) -> Iterator[tuple[Task,
                 yield waiting[0], "fails", ended
                 waiting = waiting[1:]
             elif waiting:
-                raise RuntimeError(f"the process that converts does not start: {ended}; the reason is above")
+                reason = answer.with_suffix(".err").read_text(errors="replace").strip()
+                raise RuntimeError(f"the process that converts does not start: {ended}: {reason}")
 
 
 def _watched(answer: Path, tasks: Sequence[Task], seconds: float) -> str:
     """Run tasks in a process until they are done, it ends, or nothing more comes; return how it ended."""
     command = [*WORKER, str(answer), json.dumps(tasks)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # What converters and onnxruntime say beside their errors is not for the reader of the table.
+    with answer.with_suffix(".err").open("w") as said:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said)
     size, since = 0, time.monotonic()
     while process.poll() is None:
         time.sleep(0.1)

@@ -179,7 +179,7 @@ def test_naming_one_plugin_imports_no_other(tmp_path):
         "before = [name for name in sys.modules if name.partition('.')[0] in ('lightgbm', 'glulam_plugins')]\n"
         "plugins.model('lightgbm'); plugins.voting('soft')\n"
         "after = sorted(name for name in sys.modules if name.startswith(('glulam_plugins.models.', 'xgboost')))\n"
+        "after = [name for name in after if '._' not in name]\n"
         "print(json.dumps([before, after]))"
     )
-    expected = ["glulam_plugins.models._early_stopping", "glulam_plugins.models.lightgbm"]
-    assert python(code, tmp_path, tmp_path) == [[], expected]
+    assert python(code, tmp_path, tmp_path) == [[], ["glulam_plugins.models.lightgbm"]]

@@ -89,7 +89,7 @@ def _subject(model: Any, X: Any, rows: str) -> Subject:
     kind = type(model).__name__
     signature = plugin.signature(model)
     schema = signature.schema
-    lowered = plugin.lower(model, schema)
+    lowered = plugin.lower(model, schema) if rows == "float32" else plugin.lower_wide(model, schema)
     if rows == "float64" and lowered.float32_only:
         raise UnsupportedModelError(
             f"{kind}: precision='float64' is not supported: {lowered.float32_only}; "

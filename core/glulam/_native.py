@@ -38,25 +38,19 @@ class Native:
     extras: Callable[[Rows], dict[str, Float64]] | None = None
     leaves: Callable[[int, Rows], npt.NDArray[np.int64] | None] | None = None
 
-    def refusal(self, index: int, rows: Rows) -> str:
-        """Return what a member's library says of rows that it refuses."""
-        try:
-            self.votes(index, rows)
-        except ValueError as error:
-            return str(error)
-        return ""
 
-
-def ask(question: Callable[[Rows], Float64], rows: Rows) -> tuple[Float64, npt.NDArray[np.bool_]]:
+def ask(
+    question: Callable[[Rows], Float64], rows: Rows, likely: npt.NDArray[np.bool_] | None = None
+) -> tuple[Float64, npt.NDArray[np.bool_]]:
     """Return a library's answers, and which rows it answered; those of others are NaN.
 
     Libraries refuse a table for a single row. Rows are halved until those that are refused stand
-    alone, first apart from rows with NaN or infinity, which most refusals are about. When too many
-    are refused, the rest counts as refused.
+    alone, first apart from those that are not ``likely`` to be answered (by default, rows with NaN or
+    infinity, which most refusals are about). When too many are refused, the rest counts as refused.
     """
     answered = np.zeros(len(rows), dtype=bool)
     found: list[tuple[npt.NDArray[np.intp], Float64]] = []
-    finite = np.asarray(np.isfinite(rows).all(axis=1))
+    apart = np.asarray(np.isfinite(rows).all(axis=1)) if likely is None else likely
     waiting = [np.arange(len(rows))]
     asked = 0
     while waiting and asked < _QUESTIONS:
@@ -68,8 +62,8 @@ def ask(question: Callable[[Rows], Float64], rows: Rows) -> tuple[Float64, npt.N
             found.append((part, np.asarray(question(rows[part]), dtype=np.float64)))
             answered[part] = True
         except ValueError:
-            if 0 < np.count_nonzero(finite[part]) < len(part):
-                waiting += [part[~finite[part]], part[finite[part]]]
+            if 0 < np.count_nonzero(apart[part]) < len(part):
+                waiting += [part[~apart[part]], part[apart[part]]]
             elif len(part) > _PROBES:
                 some = part[np.linspace(0, len(part) - 1, _PROBES).astype(int)]
                 asked += _PROBES

@@ -16,6 +16,7 @@ __all__ = ["Family", "families", "levels", "rows_like", "thresholds"]
 
 Rows = npt.NDArray[np.floating[Any]]
 
+_FEW, _CODED = 64, 0.9
 _TINY = np.float32(1e-35)  # LightGBM reads values this close to 0 as 0
 _EXTREMES = np.array(
     [0.0, -0.0, 1e-45, -1e-45, np.finfo(np.float32).tiny, _TINY, -_TINY, np.nextafter(_TINY, np.float32(1)),
@@ -150,7 +151,14 @@ def _random_rows(schema: FeatureSchema, training: Rows, random: np.random.Genera
     slack = 0.1 * (high - low) + 1e-3
     limit = float(np.finfo(np.float32).max)
     spread = random.uniform(np.maximum(low - slack, -limit / 2), np.minimum(high + slack, limit / 2), (count, len(low)))
-    return spread.astype(training.dtype)
+    made = spread.astype(training.dtype)
+    # A few whole numbers are codes, of which libraries may know no others.
+    for feature in range(len(schema)):
+        seen_values = np.unique(training[~np.isnan(training[:, feature]), feature])
+        if 0 < seen_values.size <= _FEW and (seen_values == np.rint(seen_values)).all():
+            coded = random.random(count) < _CODED
+            made[coded, feature] = seen_values[random.integers(0, seen_values.size, count)][coded]
+    return made
 
 
 def _beside(values: Rows, forests: Sequence[Forest]) -> Rows:

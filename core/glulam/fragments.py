@@ -21,10 +21,14 @@ _MULTIPLIES = ("Mul", "Gemm", "Einsum", "Pow")
 
 
 def affine(matrix: npt.ArrayLike, offset: npt.ArrayLike) -> OnnxFragment:
-    """Return ``x @ matrix + offset``: matrix [k, m], offset [m]."""
+    """Return ``x @ matrix + offset``: matrix [k, m], offset [m].
+
+    By Gemm: where MatMul stands beside a multiplication by one number, onnxruntime joins the two and takes
+    the number in float32, whatever the type of the graph.
+    """
     weight, bias = np.asarray(matrix, dtype=np.float64), np.asarray(offset, dtype=np.float64)
     return OnnxFragment(
-        text="affine (x, weight, bias) => (y) { product = MatMul(x, weight) y = Add(product, bias) }",
+        text="affine (x, weight, bias) => (y) { y = Gemm(x, weight, bias) }",
         reference=lambda x: x.astype(np.float64) @ weight + bias,
         constants={"weight": weight, "bias": bias},
     )
@@ -117,11 +121,7 @@ def softmax() -> OnnxFragment:
 
 
 def _complement() -> OnnxFragment:
-    """Return the columns and, before them, what they leave of 1.
-
-    Not by a matrix: where a product is scaled by one number beside it, onnxruntime takes that number in
-    float32, whatever the type of the graph.
-    """
+    """Return the columns and, before them, what they leave of 1."""
     return OnnxFragment(
         text="complement (x, one, axis) => (y) { sum = ReduceSum <keepdims = 1> (x, axis)"
         " rest = Sub(one, sum) y = Concat <axis = 1> (rest, x) }",

@@ -127,6 +127,10 @@ class ModelPlugin(ABC):
         Raises `glulam.errors.UnsupportedModelError` naming the option that cannot be exact.
         """
 
+    def lower_wide(self, model: Any, schema: FeatureSchema) -> LoweredMember:
+        """Return the fitted model for rows of float64, where that differs from those of float32."""
+        return self.lower(model, schema)
+
     @abstractmethod
     def dump(self, model: Any) -> bytes:
         """Return the fitted model in the library's own safe format (never a pickle)."""

@@ -62,6 +62,7 @@ def prove(
     """
     forests = [forest for member in program.members for forest in member.forests_of(len(program.schema))]
     relative = program.task == "regression" or program.scores != "probabilities"
+    beside_training = 0
     trial = _Trial(program, native, precision, relative)
     results = []
     worst = dict.fromkeys(program.names, 0.0)
@@ -73,6 +74,8 @@ def prove(
         _check_guards(program, family, answers)
         compared, expected, refused = _native_votes(program, native, family, answers.valid)
         block, got = family.rows[compared], answers.where(compared)
+        if family.name not in ("training", "missing", "infinite"):
+            beside_training += len(block)
         largest, differing, leaves = 0.0, 0, 0
         if len(block):
             tried = _Tried(family.name, block, expected, got)
@@ -85,6 +88,11 @@ def prove(
         seconds = round(time.perf_counter() - begun, 4)
         results.append(
             FamilyResult(family.name, len(block), largest, differing, seconds, tuple(refused), family.visited, leaves)
+        )
+    if not beside_training:
+        raise ProofError(
+            f"members {list(program.names)}: their libraries refuse all rows but those of training, so nothing can be "
+            "proven; give rows of all kinds that they take"
         )
     return ParityReport(precision, TOLERANCE[precision], tuple(results), worst, relative)
 
@@ -135,8 +143,9 @@ def _native_votes(
 ) -> tuple[npt.NDArray[np.bool_], Float64, list[str]]:
     """Return which rows are compared, their native votes, and the members whose library refuses some.
 
-    For rows that a forest's library refuses the interpreter stands in: a forest answers all rows, as
-    its tables say. Another kind of member, or a model alone, need not answer what its library refuses.
+    For rows with NaN or infinity that a forest's library refuses the interpreter stands in: a forest
+    answers all rows, as its tables say. Another kind of member, or a model alone, need not answer what
+    its library refuses.
     """
     rows, refused = family.rows, []
     compared = np.ones(len(rows), dtype=bool)
@@ -145,21 +154,18 @@ def _native_votes(
     for member in program.members:
         finite &= member.within_reach(rows)
     for index, name in enumerate(program.names):
-        values, answered = ask(partial(native.votes, index), rows)
+        values, answered = ask(partial(native.votes, index), rows, finite)
         # A library that overflows has no answer.
         answered &= ~np.isnan(values).any(axis=1) & program.members[index].within_reach(rows)
         if answered.all():
             votes[:, index] = values
             continue
         refused.append(name)
-        if finite.any() and not answered[finite].any():
-            raise ProofError(
-                f"member {name!r}: its library refuses rows of family {family.name!r} that hold finite numbers only, "
-                f"so nothing can be proven: {native.refusal(index, rows[finite])}"
-            )
-        if isinstance(program.members[index].body, Forest) and program.vote is not None:
+        stands_in = ~answered & ~finite
+        if isinstance(program.members[index].body, Forest) and program.vote is not None and stands_in.any():
             with np.errstate(all="ignore"):  # rows of infinities, in a rule that was not made for them
-                votes[~answered, index] = member_vote(program.members[index], rows[~answered])
+                votes[stands_in, index] = member_vote(program.members[index], rows[stands_in])
+            compared &= answered | stands_in
         else:
             compared &= answered
         votes[answered, index] = values[answered]

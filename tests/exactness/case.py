@@ -25,12 +25,15 @@ class Fitted:
         ``probabilities`` (or ``decision_function``), or ``value``; further ones if the file has them
     options
         for `glulam.export`
+    table
+        the same rows as their owner has them, if that is no array; else export is given ``rows``
     """
 
     model: Any
     rows: np.ndarray
     predict: Callable[[np.ndarray], Answers]
     options: Mapping[str, Any] = field(default_factory=dict)
+    table: Any = None
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ import functools
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from exactness import table
 from exactness.case import Case, Fitted
 from exactness.matrix import CASES
 from exactness.nasty import answered, lower, nasty_rows
@@ -58,6 +60,11 @@ def agree(
     )
 
 
+def table_of(model: Fitted) -> Any:
+    """Return the rows that export is given."""
+    return model.rows if model.table is None else model.table
+
+
 def native(model: Fitted, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Return the library's public answers."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -74,9 +81,9 @@ def test_exact(case, precision, tmp_path):
     options = {**model.options, "proof_rows": 1_000, "precision": precision}
     if precision == "float64" and case.float32_only:
         with pytest.raises(UnsupportedModelError, match="precision='float64' is not supported"):
-            glulam.export(model.model, path, model.rows, **options)
+            glulam.export(model.model, path, table_of(model), **options)
         return
-    report = glulam.export(model.model, path, model.rows, **options)
+    report = glulam.export(model.model, path, table_of(model), **options)
     file = onnx.load(path)
     onnx.checker.check_model(file, full_check=True)
     sets = any(a.name == "membership_values" for node in file.graph.node for a in node.attribute)
@@ -109,7 +116,8 @@ def test_exact(case, precision, tmp_path):
     assert set(names) - {"valid", "label"} <= set(want) <= set(names)
     for name, values in want.items():
         if name != "label":
-            narrow = "float32" if values.dtype == np.float32 else report.precision
+            narrow = "float32" if values.dtype == np.float32 else lowered.arithmetic
+            narrow = report.precision if narrow == "float64" else narrow
             agree(name, values, got[name], narrow, rows, wide.get(name))
     if "label" in want:
         check_labels(case, want, got, rows)
@@ -148,7 +156,7 @@ def test_refused(case, tmp_path):
     model = fitted(case)
     path = tmp_path / "model.onnx"
     with pytest.raises(glulam.GlulamError) as refusal:
-        glulam.export(model.model, path, model.rows, **model.options)
+        glulam.export(model.model, path, table_of(model), **model.options)
     assert case.refused in str(refusal.value)
     assert not list(tmp_path.iterdir())
 
@@ -158,3 +166,8 @@ def test_nearly_all_are_exact():
     assert len({str(case) for case in CASES}) == len(CASES)
     assert len(EXACT) >= 0.95 * len(CASES)
     assert all(case.reason for case in REFUSED)
+
+
+def test_the_table_in_the_documents_is_the_matrix():
+    """docs/what-exports.md is what ``python -m exactness.table`` (in ``tests``) writes."""
+    assert table.DOCUMENT.read_text() == table.text()

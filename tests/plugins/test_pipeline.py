@@ -173,9 +173,8 @@ def test_thresholds_of_float64_rows():
     y = (X[:, 0] > X[:, 1]).astype(int)
     model = make_pipeline(pre.StandardScaler(), LGBMClassifier(n_estimators=4, verbose=-1, n_jobs=1)).fit(X, y)
     schema = PLUGIN.signature(model).schema
-    narrow, wide = PLUGIN.lower(model, schema), PLUGIN.lower(model, schema, rows="float64")
-    assert narrow.float32_only
-    assert not wide.float32_only
+    narrow, wide = PLUGIN.lower(model, schema), PLUGIN.lower_wide(model, schema)
+    assert not np.array_equal(narrow.body.threshold, wide.body.threshold)
     turns = wide.body.threshold[np.isfinite(wide.body.threshold)]
     rows = X[np.arange(3 * turns.size) % 300].copy()
     rows[np.arange(len(rows)), np.tile(wide.body.feature[np.isfinite(wide.body.threshold)], 3)] = np.concatenate(

@@ -174,6 +174,8 @@ class Graph:
         del model.opset_import[:]
         model.opset_import.extend(operators)
         _keep_what_outputs_need(model.graph)
+        for node in model.graph.node:  # onnxruntime 1.21 names what it fuses after its nodes, and wants these to differ
+            node.name = node.name or node.output[0]
         return model
 
     @staticmethod

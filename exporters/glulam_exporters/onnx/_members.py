@@ -61,7 +61,9 @@ def _emit_body(member: LoweredMember, graph: Graph, name: str) -> tuple[str, dic
         if isinstance(step.rule, Forest):
             made = emit_forest(step.rule, graph, sources[0], label, member.arithmetic)
             if step is not body.steps[-1] and step.rule.divisor != 1:
-                made = graph.add("Div", [made, graph.constant(np.array([[step.rule.divisor]]), "divisor")], f"{label}.mean")
+                made = graph.add(
+                    "Div", [made, graph.constant(np.array([[step.rule.divisor]]), "divisor")], f"{label}.mean"
+                )
         else:
             made = graph.fragment(step.rule, [graph.cast(source, graph.dtype) for source in sources], label)
         values[step.name] = made

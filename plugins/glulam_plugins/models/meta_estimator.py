@@ -26,7 +26,7 @@ from glulam.schema import FeatureSchema
 from glulam_plugins.models._meta_calibration import lower_calibrated
 from glulam_plugins.models._meta_parts import Scored
 from glulam_plugins.models._meta_rules import lower_hard_vote, lower_mean, lower_stack, lower_threshold, shares
-from glulam_plugins.models._sklearn_base import TREE, SklearnModel, asked
+from glulam_plugins.models._sklearn_base import TRUSTED, SklearnModel, asked
 
 Rows = npt.NDArray[np.floating[Any]]
 _LOWERINGS: Mapping[type, Callable[[Any, FeatureSchema], LoweredMember]] = {
@@ -45,8 +45,10 @@ class MetaEstimator(SklearnModel):
 
     name = "meta_estimator"
     kinds = (*_LOWERINGS, FrozenEstimator)
-    trusted = (TREE, "sklearn.utils._bunch.Bunch", "sklearn.calibration._CalibratedClassifier", "sklearn.calibration._SigmoidCalibration",
-               "sklearn.calibration._TemperatureScaling")  # fmt: skip
+    trusted = (
+        *TRUSTED, "sklearn.utils._bunch.Bunch", "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration", "sklearn.calibration._TemperatureScaling",
+    )  # fmt: skip
 
     def make(self, task: Task, params: Mapping[str, Any], schema: FeatureSchema | None) -> Any:
         """Never called with success: there is nothing to make without estimators."""

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import skops.io
 from sklearn.pipeline import Pipeline
 
 from glulam import plugins
@@ -31,12 +30,13 @@ from glulam_plugins.models._columns import Column, Walk, is_identity
 from glulam_plugins.models._emitting import CLOSE, EXACT, Emitter
 from glulam_plugins.models._folding import Oracle, fold
 from glulam_plugins.models._frames import Frames
-from glulam_plugins.models.sklearn import _quietly, ask, dump
+from glulam_plugins.models._sklearn_base import TRUSTED, SklearnModel
+from glulam_plugins.models.sklearn import _quietly, ask
 
 __all__ = ["PipelinePlugin", "glulam_model"]
 
 Float64 = npt.NDArray[np.float64]
-_NARROW = "scikit-learn's transformers round rows of float32 to float32, and the file does as well"
+_NARROW = "a pipeline inside another estimator turns at numbers of float32"
 _MOST = 2**24  # whole numbers up to this are categories of a forest
 
 
@@ -75,26 +75,27 @@ class PipelinePlugin(ModelPlugin):
             return None
         return np.asarray(_quietly(model.predict, _Whole(model).frames.native(X)))
 
-    def lower(self, model: Any, schema: FeatureSchema, rows: Width = "float32") -> LoweredMember:
-        """Lower the last step by its plugin, and put the transformers into it or before it.
+    def lower(self, model: Any, schema: FeatureSchema) -> LoweredMember:
+        """Lower the last step by its plugin, and put the transformers into it or before it."""
+        made = self._lower(model, "float32")
+        if all(is_identity(step) for _, step in model.steps[:-1]):
+            return made
+        return dataclasses.replace(made, float32_only=_NARROW)  # for those who have it as a part
 
-        ``rows`` is the type of the rows that the file takes: scikit-learn's scalers keep it, so that
-        the numbers at which a forest turns depend on it.
-        """
+    def lower_wide(self, model: Any, schema: FeatureSchema) -> LoweredMember:
+        """Lower for rows of float64: scikit-learn's scalers keep the type, so that a forest turns at other numbers."""
+        return self._lower(model, "float64")
+
+    def _lower(self, model: Any, rows: Width) -> LoweredMember:
         whole = _Whole(model, np.dtype(rows))
         lowered = plugins.required_model_of(whole.last).lower(whole.last, numeric_schema(len(whole.columns)))
         if all(is_identity(step) for _, step in model.steps[:-1]):
             return lowered
-        made = _folded(whole, lowered) or _emitted(whole, lowered)
-        return made if rows == "float64" else dataclasses.replace(made, float32_only=_NARROW)
+        return _folded(whole, lowered) or _emitted(whole, lowered)
 
-    def dump(self, model: Any) -> bytes:
-        """Return the skops form; refuse what skops would not load again."""
-        return dump(model, "pipeline")
-
-    def restore(self, data: bytes) -> Any:
-        """Return the pipeline; skops builds only types that it trusts."""
-        return skops.io.loads(data, trusted=[])
+    trusted = TRUSTED
+    dump = SklearnModel.dump
+    restore = SklearnModel.restore
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,11 @@ class Sklearn(ModelPlugin):
             raise UnsupportedModelError(f"sklearn: {type(model).__name__} has no exact form: {reason}")
         return _lower_converted(model)
 
+    def lower_wide(self, model: Any, schema: FeatureSchema) -> LoweredMember:
+        """Lower for rows of float64: the same, but for a pipeline that a search has found."""
+        delegate = delegate_of(model)
+        return self.lower(model, schema) if delegate is None else plugin_of(delegate).lower_wide(delegate, schema)
+
     def importance(self, model: Any) -> Float64 | None:
         """Return feature_importances_, or the sizes of a linear model's coefficients."""
         delegate = delegate_of(model)

@@ -190,7 +190,15 @@ def case(
         narrow = any(type(each).__module__.startswith("xgboost") for each in model.get_params().values())
         return Fitted(model, X.astype(np.float32), in_float32(answer) if narrow else answer)
 
-    return Case("scikit-learn meta", name, fit, refused=refused, reason=reason, stock="sklearn")
+    return Case(
+        "scikit-learn meta-estimators",
+        name,
+        fit,
+        refused=refused,
+        reason=reason,
+        stock="sklearn",
+        float32_only=", a pipeline" in name,
+    )
 
 
 def without(model: Any, **changes: Any) -> Any:

@@ -324,7 +324,7 @@ _REFUSED: dict[str, tuple[Callable[[], Fitted], str, str]] = {
     ),
 }  # fmt: skip
 
-CASES = [
-    Case("pipelines", name, fit, stock="sklearn", float32_only=not name.startswith("passthrough"))
-    for name, fit in _EXACT.items()
-] + [Case("pipelines", name, fit, refused, reason, "sklearn") for name, (fit, refused, reason) in _REFUSED.items()]
+CASES = [Case("scikit-learn pipelines", name, fit, stock="sklearn") for name, fit in _EXACT.items()] + [
+    Case("scikit-learn pipelines", name, fit, refused, reason, "sklearn")
+    for name, (fit, refused, reason) in _REFUSED.items()
+]
