@@ -1,4 +1,4 @@
-"""The commands: ``python -m benchmarks``, and ``python -m benchmarks converters``."""
+"""The commands: ``python -m benchmarks``, ``python -m benchmarks converters`` and ``python -m benchmarks scale``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import claims, converters, export, machine, report, serving
+from benchmarks import scale as large
 from benchmarks.child import in_child
 from benchmarks.workload import FULL, QUICK, Scale
 
@@ -24,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["converters"]:
         return converters.main(given[1:])
+    if given[:1] == ["scale"]:
+        return large.main(given[1:])
     chosen = _parser().parse_args(given)
     scale = QUICK if chosen.quick else FULL
     run: dict[str, Any] = {"quick": chosen.quick, "machine": machine.describe(), "scale": asdict(scale)}

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import argparse
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.child import in_child, peak_bytes, resident_bytes
 
-__all__ = ["TREES", "markdown", "measure"]
+__all__ = ["TREES", "main", "markdown", "measure"]
 
 TREES = 1_000
 ROWS = (345, 3_450, 10_400)
 """Training rows for which forests of so many trees have about 0.1, 1 and 3 million nodes."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print; return 1 if the largest export takes a minute or 4 GB."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks scale", description=__doc__)
+    parser.add_argument("--trees", type=int, default=TREES)
+    parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS), help="training rows of each forest")
+    chosen = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="glulam-benchmarks-") as directory:
+        results = measure(directory, tuple(chosen.rows), chosen.trees)
+    print(markdown(results), end="")
+    return int(any(each["seconds"] >= 60 or each["peak_bytes"] >= 4 * 2**30 for each in results))
 
 
 def measure(directory: str, rows: tuple[int, ...] = ROWS, trees: int = TREES) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import claims, converters, judging, report
+from benchmarks import claims, converters, judging, report, scale
 
 ROOT = Path(__file__).parents[1]
 TIMES = {"p50", "p99", "ratio", "ratio_low", "ratio_high", "calls"}
@@ -213,3 +213,12 @@ def test_stock_outputs_are_named():
     scores = judging.named([np.array([0, 1]), np.array([[-1.0, 1.0], [2.0, -2.0]])], decided)
     assert scores["decision_function"].tolist() == [1.0, -2.0]
     assert judging.named([np.ones((2, 1))], {"value": np.zeros(2)})["value"].shape == (2,)
+
+
+def test_large_models_are_measured(capsys):
+    """A forest is exported in a process of its own, and its figures printed as a table."""
+    assert scale.main(["--trees", "5", "--rows", "60", "120"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("| nodes | export, proof included")
+    assert len([line for line in lines if line.startswith("| ")]) == 3
+    assert "times the nodes take" in lines[-1]

@@ -129,7 +129,6 @@ def test_what_is_not_exact_is_refused_by_name(model, message):
         (KernelRidge(kernel="laplacian"), "kernel='laplacian' has no exact form"),
         (KernelRidge(kernel="poly", degree=2.5), "degree=2.5"),
     ],
-    ids=str,
 )
 def test_regressors_that_are_refused(model, message):
     """The refusal names the option."""
