@@ -10,7 +10,7 @@ SETUP := .venv/.set-up
 OLDEST ?= 1.21.0
 EXPORTS := .exports
 
-.PHONY: demo test check-oldest lint types check-wheel bench clean
+.PHONY: demo test check-oldest lint types check-wheel bench table clean
 
 demo: $(SETUP)
 	@$(BIN)/glulam demo
@@ -43,6 +43,10 @@ bench: $(SETUP)
 	@$(PYTHON) -m venv --clear .venv-oldest
 	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check numpy onnxruntime==$(OLDEST)
 	@touch $@
+
+# docs/what-exports.md, from the matrix in tests/exactness
+table: $(SETUP)
+	@cd tests && ../$(BIN)/python -W ignore -m exactness.table
 
 $(SETUP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "glulam needs Python 3.11 or newer; found $$(python3 --version 2>&1). Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }

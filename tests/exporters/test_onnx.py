@@ -206,3 +206,22 @@ def test_no_node_has_an_inner_child_and_a_leaf_of_one_number():
     mixed = sides["nodes_trueleafs"] != sides["nodes_falseleafs"]
     assert mixed.any()
     assert (sides["nodes_truenodeids"] != sides["nodes_falsenodeids"])[mixed].all()
+
+
+def test_a_model_beyond_protobuf_is_refused_before_it_is_written(monkeypatch):
+    """What no file can hold is refused by its size, while it is counted; the count is about the file's size."""
+    from glulam_exporters.onnx import _graph
+
+    forest = Forest.from_trees([stump(0, [1.0, 2.0])] * 5_000, n_features=2)
+    large = program(LoweredMember(forest, "sigmoid"))
+    size = len(OnnxExporter().export(large))
+    counted = []
+    reserve = _graph.Graph.reserve
+    monkeypatch.setattr(_graph.Graph, "reserve", lambda self, n: (counted.append(n), reserve(self, n)))
+    OnnxExporter().export(large)
+    assert 0.8 * size < sum(counted) < 1.2 * size
+    monkeypatch.setattr(_graph, "LARGEST", sum(counted) - 1)
+    with pytest.raises(
+        ConfigError, match="protobuf, which ONNX files are, ends at 2 GB. Export fewer or smaller trees"
+    ):
+        OnnxExporter().export(large)

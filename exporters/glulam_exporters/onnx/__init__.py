@@ -34,8 +34,6 @@ OLDEST_OPSET, DEFAULT_OPSET = 18, 18
 IR_VERSION = 10
 IR_VERSION_OF_SETS = 11
 """onnxruntime before 1.23 answers wrongly where trees test for sets; it refuses this version."""
-LARGEST = 2**31 - 2**20
-"""Bytes of a model; protobuf ends at 2**31 - 1, and metadata is to follow."""
 
 
 class OnnxExporter(Exporter):
@@ -86,7 +84,7 @@ class OnnxExporter(Exporter):
             made["votes"] = votes
         if "valid" in wanted:
             made["valid"] = _emit_guards(program, graph)
-        return _serialised(_model(program, graph, {name: made[name] for name in wanted}))
+        return bytes(_model(program, graph, {name: made[name] for name in wanted}).SerializeToString())
 
     def attach(self, data: bytes, metadata: Mapping[str, str]) -> bytes:
         """Return the model with metadata_props added.
@@ -137,24 +135,11 @@ def _model(program: EnsembleProgram, graph: Graph, outputs: Mapping[str, str]) -
     )
     try:
         onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
-        if model.ByteSize() > LARGEST:
-            return model  # refused by its size, in our own words
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise PluginError(
             f"the graph is no valid ONNX model; look at the fragments {graph.fragments}: {' '.join(str(error).split())}"
         ) from error
     return model
-
-
-def _serialised(model: onnx.ModelProto) -> bytes:
-    """Return the bytes of the model, or raise ConfigError where they are more than protobuf reads back."""
-    size = model.ByteSize()
-    if size > LARGEST:
-        raise ConfigError(
-            f"onnx: the model takes {size / 2**30:.2f} GB; protobuf, which ONNX files are, ends at 2 GB. Export fewer "
-            "or smaller trees (fewer estimators, a lower max_depth, more samples a leaf)"
-        )
-    return bytes(model.SerializeToString())
 
 
 @hookimpl

@@ -98,6 +98,7 @@ def _emit(forest: Forest, graph: Graph, values: str, dtype: np.dtype[Any], narro
         mode = np.append(mode, np.full(single.size, _LEQ, dtype=np.uint8))
         roots[single] = forest.feature.size + np.arange(single.size)
     left, right, weight = _with_distinct_numbers(left, right, weight)
+    graph.reserve(_size(left, right, feature, weight.nbytes + threshold.size * dtype.itemsize))
     node = onnx.NodeProto(op_type="TreeEnsemble", domain="ai.onnx.ml", input=[values])
     node.attribute.extend(
         [
@@ -123,6 +124,12 @@ def _emit(forest: Forest, graph: Graph, values: str, dtype: np.dtype[Any], narro
     ):
         node.attribute.append(_integers(attribute, numbers))
     return graph.add_node(node, name)
+
+
+def _size(left: npt.NDArray[Any], right: npt.NDArray[Any], feature: npt.NDArray[Any], n_bytes: int) -> int:
+    """Return about how many bytes a forest takes: numbers as protobuf writes them, seven bits a byte."""
+    ids = sum(int(np.ceil(np.log2(np.maximum(np.abs(each), 1) + 1) / 7).sum()) for each in (left, right, feature))
+    return ids + 5 * feature.size + n_bytes
 
 
 def _member_values(forest: Forest) -> npt.NDArray[np.float64]:

@@ -17,6 +17,8 @@ from glulam.program import OnnxFragment
 _PUBLIC = ("features", "label", "probabilities", "decision_function", "value", "votes", "valid")
 _TREES = ("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor")
 _DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+LARGEST = 2**31 - 2**20
+"""Bytes of a model; protobuf ends at 2**31 - 1, and metadata is to follow."""
 _GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 _FRAGMENTS = "glulam.fragment"  # domain of fragments until they are inlined; no file has it
 
@@ -28,6 +30,7 @@ class Graph:
         self.dtype = dtype
         self.rows = np.dtype(np.float32) if rows is None else rows
         self.has_sets = False
+        self.n_bytes = 0
         self._made: dict[tuple[str, str], str] = {}
         self.opset = opset
         self._nodes: list[onnx.NodeProto] = []
@@ -35,6 +38,15 @@ class Graph:
         self._functions: list[onnx.FunctionProto] = []
         self.fragments: list[str] = []
         self._names: set[str] = set(_PUBLIC)
+
+    def reserve(self, n_bytes: int) -> None:
+        """Count bytes that are to be written. Raises ConfigError as soon as no file can hold them."""
+        self.n_bytes += n_bytes
+        if self.n_bytes > LARGEST:
+            raise ConfigError(
+                f"onnx: the model takes more than {LARGEST:,} bytes; protobuf, which ONNX files are, ends at 2 GB. "
+                "Export fewer or smaller trees (fewer estimators, a lower max_depth, more samples a leaf)"
+            )
 
     def name(self, wanted: str) -> str:
         """Return ``wanted``, or with a number if it is taken."""
@@ -85,6 +97,7 @@ class Graph:
         elif value.dtype.kind in "iu":
             value = value.astype(np.int64)
         name = self.name(name)
+        self.reserve(value.nbytes)
         if value.dtype.kind == "U":
             tensor = helper.make_tensor(
                 name, onnx.TensorProto.STRING, value.shape, [text.encode() for text in value.ravel().tolist()]
@@ -132,6 +145,7 @@ class Graph:
         """Add the graph of a serialised model with one input and one output; return the output's name."""
         model = onnx.load_from_string(data)
         graph = model.graph
+        self.reserve(len(data))
         versions = {entry.domain: entry.version for entry in model.opset_import}
         if len(graph.input) != 1 or len(graph.output) != 1 or len(sources) != 1 or model.functions:
             raise PluginError(f"fragment {name!r}: expected a model of one input, one output and no functions")

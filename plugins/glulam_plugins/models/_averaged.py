@@ -5,8 +5,7 @@ Leaves hold class fractions, or means; the forest's answer is their mean (``skle
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ from sklearn.base import is_regressor
 
 from glulam.errors import UnsupportedModelError
 from glulam.forest import Forest, leaf_ranks
-from glulam.program import LoweredMember, Task
+from glulam.program import LoweredMember
 from glulam.schema import FeatureSchema
 from glulam_plugins.models._sklearn_base import SklearnModel
 from glulam_plugins.models._sklearn_trees import fractions, lowered_tree
@@ -25,12 +24,7 @@ __all__ = ["AveragedTrees", "class_counts"]
 class AveragedTrees(SklearnModel):
     """Base of the scikit-learn forests."""
 
-    def make(self, task: Task, params: Mapping[str, Any], schema: FeatureSchema | None) -> Any:
-        """Return the classifier or regressor: 200 trees, depth 12, seed 42, all cores."""
-        defaults = {"n_estimators": 200, "max_depth": 12, "random_state": 42, "n_jobs": -1}
-        classifier, regressor = self.kinds
-        made = regressor if self.member_task(task) == "regression" else classifier
-        return made(**(defaults | dict(params)))
+    defaults: ClassVar = {"n_estimators": 200, "max_depth": 12, "n_jobs": -1}
 
     def trees(self, model: Any) -> list[Any]:
         """Return the fitted ``tree_`` of each tree."""

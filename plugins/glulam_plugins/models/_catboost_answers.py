@@ -15,15 +15,12 @@ from glulam.decision import Decision
 from glulam.errors import UnsupportedModelError
 from glulam.forest import Forest
 from glulam.fragments import Recipe, affine, concat, exponential, select, sigmoid
-from glulam.program import LoweredMember, OnnxFragment
+from glulam.program import LoweredMember
+from glulam_plugins.models._fragments import largest
 
 __all__ = ["classes", "classified", "is_classifier", "is_multi_label", "loss", "outputs", "prediction", "valued"]
 
 _MULTI_LABEL = ("MultiLogloss", "MultiCrossEntropy")
-_LARGEST = OnnxFragment(
-    text="largest (x) => (index) { index = ArgMax <axis = 1> (x) }",
-    reference=lambda x: x.argmax(axis=1).reshape(-1, 1),
-)
 
 
 def is_classifier(model: Any) -> bool:
@@ -95,7 +92,7 @@ def classified(model: Any, forest: Forest) -> LoweredMember:
         recipe = Recipe()
         sums = recipe.add(forest)
         # CatBoost chooses among the sums: chances of two classes may both be 1.
-        choice = recipe.add(_LARGEST, sums)
+        choice = recipe.add(largest(), sums)
         recipe.add(sigmoid(), sums)
         return recipe.lowered(choice=choice)
     raise UnsupportedModelError(

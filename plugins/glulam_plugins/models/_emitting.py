@@ -22,6 +22,7 @@ from glulam_plugins.models._folding import Oracle, unseen
 from glulam_plugins.models._rounded import rounded
 from glulam_plugins.models._scaling import mirrored, own_rule
 from glulam_plugins.models._skl2onnx import converted
+from glulam_plugins.models._sklearn_base import dense
 
 __all__ = ["CLOSE", "EXACT", "Emitter", "Value"]
 
@@ -141,7 +142,7 @@ class Emitter:
         """Add a SimpleImputer: a constant for each missing value, and where they were."""
         kept = kept_by_imputer(transformer)
         blank = np.full((1, len(value.columns)), np.nan, dtype=_dtype(value.native))
-        filling = _dense(transformer.transform(blank))[0, : len(kept)]
+        filling = dense(transformer.transform(blank))[0, : len(kept)]
         name = self._recipe.add(_filled(filling), self._pick(value, kept))
         exact = [value.exact[i] for i in kept]
         if transformer.add_indicator:
@@ -161,7 +162,7 @@ class Emitter:
             rows = np.repeat(oracle.start, len(values), axis=0)
             rows[:, source] = values
             try:
-                answer = _dense(transformer.transform(_columns_of(self._native(rows), row)))
+                answer = dense(transformer.transform(_columns_of(self._native(rows), row)))
             except ValueError:
                 return np.zeros((len(values), len(columns)))
             mine = np.array([column.source == source for column in columns])
@@ -249,10 +250,6 @@ def _missing() -> OnnxFragment:
 def _narrow(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     with np.errstate(over="ignore"):
         return values.astype(np.float32).astype(np.float64)
-
-
-def _dense(table: Any) -> npt.NDArray[np.float64]:
-    return np.asarray(table.toarray() if hasattr(table, "toarray") else table, dtype=np.float64)
 
 
 def _dtype(table: Any) -> np.dtype[Any]:

@@ -6,7 +6,6 @@ decision is ``sum of dual coefficients * kernel + intercept``, and ``predict`` c
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
@@ -19,9 +18,10 @@ from glulam.decision import Decision
 from glulam.errors import UnsupportedModelError
 from glulam.fragments import Recipe, affine
 from glulam.program import LoweredMember, OnnxFragment
-from glulam_plugins.models._linear import argmax
+from glulam_plugins.models._fragments import largest
+from glulam_plugins.models._sklearn_base import dense
 
-__all__ = ["is_kernel_machine", "lower_kernel_machine", "one_against_one"]
+__all__ = ["is_kernel_machine", "lower_kernel_machine", "one_against_one", "pair_wins"]
 
 Float64 = npt.NDArray[np.float64]
 _MACHINES = (svm.SVC, svm.NuSVC, svm.SVR, svm.NuSVR, svm.OneClassSVM, kernel_ridge.KernelRidge)
@@ -47,9 +47,9 @@ def lower_kernel_machine(model: Any) -> LoweredMember:
             f"sklearn: {type(model).__name__}(probability=True) has no exact form: libsvm stops its coupling of pairs "
             "early; use CalibratedClassifierCV, or probability=False for the decision function"
         )
-    kept = recipe.add(_kernel(model, _dense(model.support_vectors_), model._gamma))
+    kept = recipe.add(_kernel(model, dense(model.support_vectors_), model._gamma))
     if is_regressor(model) or type(model) is svm.OneClassSVM or len(model.classes_) == 2:
-        recipe.add(affine(_dense(model.dual_coef_).T, model.intercept_), kept)
+        recipe.add(affine(dense(model.dual_coef_).T, model.intercept_), kept)
         return recipe.lowered(decision=Decision(threshold=0.0))
     if model.decision_function_shape == "ovo":
         raise UnsupportedModelError(
@@ -59,15 +59,9 @@ def lower_kernel_machine(model: Any) -> LoweredMember:
     pairs = recipe.add(affine(_by_pair(model), model.intercept_), kept)
     count = len(model.classes_)
     # libsvm counts a decision of 0 for the second class of the pair, the decision function for the first.
-    votes = recipe.add(_wins(count, inclusive=False), pairs)
-    choice = recipe.add(argmax(), votes)
-    recipe.add(one_against_one(count), recipe.add(_wins(count, inclusive=True), pairs), pairs)
+    choice = recipe.add(largest(), recipe.add(pair_wins(count), pairs))
+    recipe.add(one_against_one(count), recipe.add(pair_wins(count, inclusive=True), pairs), pairs)
     return recipe.lowered(choice="" if model.break_ties else choice)
-
-
-def _dense(values: Any) -> Float64:
-    """Return what a machine that was fitted on sparse rows keeps as sparse, too."""
-    return np.asarray(values.toarray() if hasattr(values, "toarray") else values, dtype=np.float64)
 
 
 def _by_pair(model: Any) -> Float64:
@@ -75,7 +69,7 @@ def _by_pair(model: Any) -> Float64:
     bounds = np.cumsum([0, *model.n_support_])
     pairs = list(combinations(range(len(model.classes_)), 2))
     weight = np.zeros((bounds[-1], len(pairs)))
-    duals = _dense(model.dual_coef_)
+    duals = dense(model.dual_coef_)
     for column, (first, second) in enumerate(pairs):
         own, other = slice(bounds[first], bounds[first + 1]), slice(bounds[second], bounds[second + 1])
         weight[own, column] = duals[second - 1, own]
@@ -89,17 +83,29 @@ def _sides(count: int) -> tuple[Float64, Float64]:
     return np.eye(count)[pairs[:, 0]], np.eye(count)[pairs[:, 1]]
 
 
-def _wins(count: int, *, inclusive: bool) -> OnnxFragment:
-    """Return how many pairs each class wins; its first class where the decision is above 0 (``inclusive``: or 0)."""
-    first, second = _sides(count)
-    test: Callable[[Float64], npt.NDArray[np.bool_]] = (lambda x: x >= 0) if inclusive else (lambda x: x > 0)
+def pair_wins(
+    count: int, threshold: float = 0.0, *, inclusive: bool = False, for_second: bool = False
+) -> OnnxFragment:
+    """Return how many pairs each class wins.
+
+    Where a pair's score is above the threshold (``inclusive``: or on it) its first class does, or the
+    second if scores speak ``for_second``.
+    """
+    other, own = _sides(count) if for_second else _sides(count)[::-1]
+    change, start = own - other, other.sum(axis=0)
     operator = "GreaterOrEqual" if inclusive else "Greater"
+
+    def reference(x: Float64) -> Float64:
+        won = x >= threshold if inclusive else x > threshold
+        return np.asarray(won.astype(np.float64) @ change + start)
+
     return OnnxFragment(
-        text=f"wins (x, zero, one, change, start) => (y) {{ won = {operator}(x, zero)"
+        text=f"pair_wins (x, threshold, zero, one, change, start) => (y) {{ won = {operator}(x, threshold)"
         " on = Where(won, one, zero) moved = MatMul(on, change) y = Add(moved, start) }",
-        reference=lambda x: np.where(test(x), 1.0, 0.0) @ (first - second) + second.sum(axis=0),
+        reference=reference,
         constants={
-            "zero": np.array(0.0), "one": np.array(1.0), "change": first - second, "start": second.sum(axis=0),
+            "threshold": np.array(threshold), "zero": np.array(0.0), "one": np.array(1.0), "change": change,
+            "start": start,
         },
     )  # fmt: skip
 

@@ -20,8 +20,9 @@ from glulam.decision import Decision
 from glulam.errors import UnsupportedModelError
 from glulam.fragments import Recipe, affine, exponential, softmax, two_classes
 from glulam.program import LoweredMember, OnnxFragment, Width
+from glulam_plugins.models._fragments import above_zero, largest, normalised
 
-__all__ = ["argmax", "is_linear", "lower_linear", "normalised", "positive", "scores_of"]
+__all__ = ["is_linear", "lower_linear", "scores_of"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -99,11 +100,11 @@ def lower_linear(model: Any) -> LoweredMember:
     if not hasattr(model, "predict_proba"):
         return recipe.lowered(arithmetic=width, decision=Decision(threshold=0.0))
     binary = len(model.classes_) == 2 and type(model) not in _BAYES
-    choice = recipe.add(positive() if binary else argmax(), scores)
+    choice = recipe.add(above_zero() if binary else largest(), scores)
     huber = getattr(model, "loss", "") == "modified_huber"
     if binary or huber or _one_against_rest(model):
         chances = recipe.add(_clipped() if huber else _logistic(), scores)
-        recipe.add(two_classes() if binary else normalised(uniform=True), chances)
+        recipe.add(two_classes() if binary else normalised(1 / len(model.classes_)), chances)
     else:
         recipe.add(softmax(), scores)
     return recipe.lowered(arithmetic=width, choice=choice)
@@ -131,23 +132,6 @@ def _one_against_rest(model: Any) -> bool:
     return getattr(model, "multi_class", "auto") == "ovr" or model.solver == "liblinear"
 
 
-def positive() -> OnnxFragment:
-    """Return 1 where the score is above 0, else 0."""
-    return OnnxFragment(
-        text="positive (x, zero, one) => (y) { above = Greater(x, zero) y = Where(above, one, zero) }",
-        reference=lambda x: (x > 0).astype(np.float64),
-        constants={"zero": np.array(0.0), "one": np.array(1.0)},
-    )
-
-
-def argmax() -> OnnxFragment:
-    """Return the column [n, 1] of the largest score, the first of equal ones."""
-    return OnnxFragment(
-        text="largest (x) => (y) { column = ArgMax <axis = 1, keepdims = 1> (x) y = CastLike(column, x) }",
-        reference=lambda x: x.argmax(axis=1)[:, None].astype(np.float64),
-    )
-
-
 def _logistic() -> OnnxFragment:
     """Return 1 / (1 + exp(-x)) to the last bit of small chances, which onnxruntime's Sigmoid makes 0."""
 
@@ -160,27 +144,6 @@ def _logistic() -> OnnxFragment:
         " more = Add(small, one) up = GreaterOrEqual(x, zero) part = Where(up, one, small) y = Div(part, more) }",
         reference=reference,
         constants={"zero": np.array(0.0), "one": np.array(1.0)},
-    )
-
-
-def normalised(*, uniform: bool = False) -> OnnxFragment:
-    """Return each row divided by its sum; a row of zeros stays, or is the same for all if ``uniform``."""
-
-    def reference(x: Float64) -> Float64:
-        empty = x.sum(axis=1, keepdims=True) == 0
-        filled = np.where(empty, 1.0, x) if uniform else x
-        return np.asarray(filled / np.where(empty & (not uniform), 1.0, filled.sum(axis=1, keepdims=True)))
-
-    begin = "total = ReduceSum <keepdims = 1> (x, axis) empty = Equal(total, zero)"
-    ending = (
-        "filled = Where(empty, one, x) sum = ReduceSum <keepdims = 1> (filled, axis) y = Div(filled, sum)"
-        if uniform
-        else "safe = Where(empty, one, total) y = Div(x, safe)"
-    )
-    return OnnxFragment(
-        text=f"normalised (x, axis, zero, one) => (y) {{ {begin} {ending} }}",
-        reference=reference,
-        constants={"axis": np.array([1]), "zero": np.array(0.0), "one": np.array(1.0)},
     )
 
 

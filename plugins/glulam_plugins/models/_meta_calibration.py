@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from glulam.errors import UnsupportedModelError
-from glulam.fragments import concat, mean, select, softmax, two_classes
+from glulam.fragments import concat, mean, select, sigmoid, softmax, two_classes
 from glulam.program import LoweredMember, OnnxFragment
 from glulam.schema import FeatureSchema
+from glulam_plugins.models._fragments import normalised
 from glulam_plugins.models._meta_parts import Composition, Part
 
 __all__ = ["lower_calibrated"]
@@ -61,7 +62,7 @@ def _calibrated(recipe: Composition, pair: Any, index: int, schema: FeatureSchem
     if binary and not scored:
         scores = recipe.add(select([1]), scores)
     if pair.method == "sigmoid":
-        chances = recipe.add(_platt(pair.calibrators), scores)
+        chances = recipe.add(sigmoid(), recipe.add(_platt(pair.calibrators), scores))
     else:
         _refuse_steep(part, pair.calibrators)
         recipe.widen()
@@ -72,7 +73,7 @@ def _calibrated(recipe: Composition, pair: Any, index: int, schema: FeatureSchem
         chances = recipe.add(concat(len(columns)), *columns)
     # A score on the foot of an isotonic rise is 0 in scikit-learn; a last digit beside it is next to nothing here.
     residue = 1e-12 if pair.method == "isotonic" else 0.0
-    return recipe.add(two_classes() if binary else _normalised(len(pair.classes), residue), chances)
+    return recipe.add(two_classes() if binary else normalised(1 / len(pair.classes), residue), chances)
 
 
 def _refuse_steep(part: Part, calibrators: Any) -> None:
@@ -92,19 +93,12 @@ def _refuse_steep(part: Part, calibrators: Any) -> None:
 
 
 def _platt(calibrators: Any) -> OnnxFragment:
-    """Return ``1 / (1 + exp(a x + b))`` of each column."""
+    """Return ``-(a x + b)`` of each column, of which the sigmoid is taken."""
     slope = np.array([[-each.a_ for each in calibrators]], dtype=np.float64)
     offset = np.array([[-each.b_ for each in calibrators]], dtype=np.float64)
-
-    def reference(x: Array) -> Array:
-        margin = x * slope + offset
-        small = np.exp(-np.abs(margin))
-        return np.asarray(np.where(margin >= 0, 1.0, small) / (1.0 + small))
-
     return OnnxFragment(
-        text="platt (x, slope, offset) => (y) {"
-        " scaled = Mul(x, slope) margin = Add(scaled, offset) y = Sigmoid(margin) }",
-        reference=reference,
+        text="platt (x, slope, offset) => (y) { scaled = Mul(x, slope) y = Add(scaled, offset) }",
+        reference=lambda x: x * slope + offset,
         constants={"slope": slope, "offset": offset},
     )
 
@@ -141,27 +135,6 @@ def _isotonic(calibrator: Any) -> OnnxFragment:
             "axis": np.array([1]), "one": np.array([1]),
         },
     )  # fmt: skip
-
-
-def _normalised(classes: int, residue: float = 0.0) -> OnnxFragment:
-    """Return each row divided by its sum; all classes alike where that is no more than ``residue``."""
-    share = 1 / classes
-
-    def reference(x: Array) -> Array:
-        total = x.sum(axis=1, keepdims=True)
-        empty = total <= residue
-        return np.asarray(np.where(empty, share, x / np.where(empty, 1.0, total)))
-
-    return OnnxFragment(
-        text="normalised (x, axis, residue, one, share) => (y) {"
-        " total = ReduceSum <keepdims = 1> (x, axis)"
-        " empty = LessOrEqual(total, residue)"
-        " safe = Where(empty, one, total)"
-        " parts = Div(x, safe)"
-        " y = Where(empty, share, parts) }",
-        reference=reference,
-        constants={"axis": np.array([1]), "residue": np.array(residue), "one": np.array(1.0), "share": np.array(share)},
-    )
 
 
 def _opposites() -> OnnxFragment:

@@ -23,9 +23,11 @@ from glulam.decision import Decision
 from glulam.errors import UnsupportedModelError
 from glulam.forest import Forest
 from glulam.fragments import Recipe, sigmoid, softmax, two_classes
-from glulam.program import LoweredMember, OnnxFragment, Steps
+from glulam.program import LoweredMember, Steps
 from glulam.schema import FeatureSchema
+from glulam_plugins.models._fragments import by_decision, by_index
 from glulam_plugins.models._linear import is_linear, scores_of
+from glulam_plugins.models._sklearn_parts import narrowest, vote_width
 from glulam_plugins.models._sklearn_trees import fractions, lowered_tree
 
 __all__ = ["Composition", "Part", "Scored"]
@@ -78,10 +80,8 @@ class Composition(Recipe):
 
     def finish(self, *, decision: Decision | None = None, choice: str = "") -> LoweredMember:
         """Return the steps, the last of which is the vote. They are no more exact than their parts."""
-        narrow = any(part.lowered.arithmetic == "float32" for part in self._parts)
-        made = self.lowered(arithmetic="float32" if narrow else "float64", decision=decision, choice=choice)
-        reasons = [part.lowered.float32_only for part in self._parts if part.lowered.float32_only]
-        return replace(made, float32_only=reasons[0]) if reasons else made
+        width = narrowest(part.lowered for part in self._parts)
+        return self.lowered(arithmetic=width, decision=decision, choice=choice)
 
 
 class Part:
@@ -134,9 +134,6 @@ class Part:
                 last = softmax() if self.lowered.link == "softmax" else two_classes()
                 value = margin if self.lowered.link == "softmax" else self._recipe.add(sigmoid(), margin)
                 self._names[""] = self._recipe.add(last, value)
-            elif self.lowered.link == "complement":
-                rest = self._recipe.parts(replace(self.lowered, link="identity"), self._source)
-                self._names |= rest | {"": self._recipe.add(_completed(), rest[""])}
             else:
                 self._names |= self._recipe.parts(self.lowered, self._source)
         return self._names[""]
@@ -223,11 +220,11 @@ class Part:
     def _labelled(self, table: Array) -> str:
         """Add what a table holds for the predicted class."""
         self.with_all_classes()
+        column = table.astype(np.float64)[:, None]
         if self.choice:
-            return self._recipe.add(_label(None, 1, table), self.choice)
-        narrow = len(self.classes) == 2 and not hasattr(self.model, "predict_proba")
-        width = 1 if narrow else len(self.classes)
-        return self._recipe.add(_label(self.lowered.decision, width, table), self.vote())
+            return self._recipe.add(by_index(column), self.choice)
+        width = vote_width(self.model, len(self.classes))
+        return self._recipe.add(by_decision(self.lowered.decision, width, column), self.vote())
 
 
 @dataclass(frozen=True)
@@ -243,19 +240,6 @@ class Scored:
         return recipe.finish()
 
 
-def _completed() -> OnnxFragment:
-    """Return what the columns leave of 1, and the columns.
-
-    Not by a matrix: onnxruntime joins the division before it with a product, and rounds to float32.
-    """
-    return OnnxFragment(
-        text="completed (x, one, axis) => (y) {"
-        " total = ReduceSum <keepdims = 1> (x, axis) rest = Sub(one, total) y = Concat <axis = 1> (rest, x) }",
-        reference=lambda x: np.column_stack([1.0 - x.sum(axis=1), x]),
-        constants={"one": np.array(1.0), "axis": np.array([1])},
-    )
-
-
 def _splits_on(lowered: LoweredMember, columns: Collection[int]) -> bool:
     """Tell whether a tree of this model compares one of these columns, or what was made of them."""
     if not columns:
@@ -263,28 +247,3 @@ def _splits_on(lowered: LoweredMember, columns: Collection[int]) -> bool:
     rules = lowered.body.steps if isinstance(lowered.body, Steps) else ()
     later = any(isinstance(step.rule, Forest) and step.inputs != ("features",) for step in rules)
     return later or any(np.isin(forest.feature, list(columns)).any() for forest in lowered.forests)
-
-
-def _label(decision: Decision | None, width: int, table: Array) -> OnnxFragment:
-    """Return the table's number [n, 1] for the class that a vote of some width, or an index, is for."""
-    table = table.astype(np.float64)
-
-    def reference(x: Array) -> Array:
-        index = x[:, 0].astype(np.int64) if decision is None else decision.choose(x)
-        return table[index][:, None]
-
-    constants: dict[str, Array] = {"table": table}
-    if decision is None:
-        rule = "index = Cast <to = 7> (x)"
-    elif decision.by_largest(width):
-        rule = "index = ArgMax <axis = 1, keepdims = 1> (x)"
-    else:
-        constants |= {"last": np.array([-1]), "threshold": np.array(decision.threshold)}
-        compare = "GreaterOrEqual" if decision.inclusive else "Greater"
-        rule = f"score = Gather <axis = 1> (x, last) above = {compare}(score, threshold) index = Cast <to = 7> (above)"
-    inputs = ", ".join(["x", *constants])
-    return OnnxFragment(
-        text=f"label ({inputs}) => (y) {{ {rule} y = Gather <axis = 0> (table, index) }}",
-        reference=reference,
-        constants=constants,
-    )

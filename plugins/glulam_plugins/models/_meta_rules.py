@@ -20,6 +20,7 @@ from glulam.errors import UnsupportedModelError
 from glulam.fragments import concat, mean, select
 from glulam.program import LoweredMember, OnnxFragment, Steps
 from glulam.schema import FeatureSchema
+from glulam_plugins.models._fragments import same
 from glulam_plugins.models._meta_parts import Composition, Part
 
 __all__ = ["lower_hard_vote", "lower_mean", "lower_stack", "lower_threshold", "shares"]
@@ -79,7 +80,7 @@ def lower_stack(model: Any, schema: FeatureSchema) -> LoweredMember:
         model.final_estimator_, "final_estimator", numeric_schema(width), source=source, rounded=rounded
     )
     choice = final.choice
-    recipe.add(_same(), final.vote())
+    recipe.add(same(), final.vote())
     return recipe.finish(decision=final.lowered.decision, choice=choice)
 
 
@@ -95,10 +96,10 @@ def lower_threshold(model: Any, schema: FeatureSchema) -> LoweredMember:
     if positive == 1 and (method == "predict_proba" or not hasattr(part.model, "predict_proba")):
         if not isinstance(part.lowered.body, Steps):
             return replace(part.lowered, decision=decision)
-        recipe.add(_same(), part.vote())
+        recipe.add(same(), part.vote())
         return recipe.finish(decision=decision)
     choice = recipe.add(_reached(threshold, positive, method), part.answer(method))
-    recipe.add(_same(), part.vote())
+    recipe.add(same(), part.vote())
     return recipe.finish(choice=choice)
 
 
@@ -206,8 +207,3 @@ def _reached(threshold: float, positive: int, method: str) -> OnnxFragment:
             "yes": np.array(float(positive)), "no": np.array(float(1 - positive)),
         },
     )  # fmt: skip
-
-
-def _same() -> OnnxFragment:
-    """Return what came: the vote must be the last step."""
-    return OnnxFragment(text="same (x) => (y) { y = Identity(x) }", reference=lambda x: x)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from sklearn import preprocessing
 
 from glulam.program import OnnxFragment
+from glulam_plugins.models._sklearn_base import dense
 
 __all__ = ["mirrored", "own_rule"]
 
@@ -184,9 +185,4 @@ def _bins(transformer: Any) -> OnnxFragment:
 
 def own_rule(transformer: Any) -> Callable[[Array], Array]:
     """Return the transformer itself as a rule on dense tables."""
-
-    def reference(rows: Array) -> Array:
-        made = transformer.transform(rows)
-        return np.asarray(made.toarray() if hasattr(made, "toarray") else made, dtype=np.float64)
-
-    return reference
+    return lambda rows: dense(transformer.transform(rows))

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import skops.io
-from sklearn.base import is_classifier
+from sklearn.base import is_regressor
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.tree._tree import Tree as NativeTree
 
 from glulam.errors import ArtifactError, PluginError, UnsupportedModelError
 from glulam.hookspecs import ModelPlugin
 from glulam.program import Task
+from glulam.schema import FeatureSchema
 
-__all__ = ["TREE", "TRUSTED", "SklearnModel", "asked"]
+__all__ = ["TREE", "TRUSTED", "SklearnModel", "answered", "asked", "dense"]
 
 TREE = "sklearn.tree._tree.Tree"
 TRUSTED = (
@@ -26,6 +27,9 @@ TRUSTED = (
     # What histogram boosting checks the other columns of models with categories by.
     "functools.partial",
     "sklearn.utils.validation.check_array",
+    # What a network was trained by; it predicts without.
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
 )
 _MEMBERS = ("binary", "multiclass", "regression")
 Rows = npt.NDArray[np.floating[Any]]
@@ -36,13 +40,21 @@ class SklearnModel(ModelPlugin):
 
     distributions = ("scikit-learn",)
     kinds: ClassVar[tuple[type, ...]]
-    """The estimators themselves; their subclasses may predict by other rules."""
+    """The estimators themselves, classifier and regressor first; their subclasses may predict by other rules."""
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """What `make` gives them beside the seed."""
     trusted: ClassVar[tuple[str, ...]] = TRUSTED
     """Types that skops leaves to its callers; `restore` checks the trees among them."""
 
     def accepts(self, model: Any) -> bool:
         """Tell whether this is one of the estimators themselves, not a subclass with other rules."""
         return type(model) in self.kinds
+
+    def make(self, task: Task, params: Mapping[str, Any], schema: FeatureSchema | None) -> Any:
+        """Return the classifier or regressor: seed 42, the plugin's defaults, then ``params``."""
+        classifier, regressor, *_ = self.kinds
+        made = regressor if self.member_task(task) == "regression" else classifier
+        return made(**({"random_state": 42} | dict(self.defaults) | dict(params)))
 
     def member_task(self, task: Task) -> Task:
         """Return the task, or raise PluginError for one that members of an ensemble do not have."""
@@ -64,15 +76,12 @@ class SklearnModel(ModelPlugin):
             )
 
     def votes(self, model: Any, X: Rows, task: Task) -> npt.NDArray[np.float64]:
-        """Return scikit-learn's own probabilities or values. It refuses rows that it cannot read by ValueError."""
-        answer = asked(model.predict_proba if is_classifier(model) else model.predict, self.fed(model, X))
-        if isinstance(answer, list):  # several outputs, each with its classes
-            answer = np.concatenate(answer, axis=1)
-        return np.asarray(answer, dtype=np.float64).reshape(len(X), -1)
+        """Return scikit-learn's own answer. It refuses rows that it cannot read by ValueError."""
+        return answered(model, self.fed(model, X), task)
 
     def labels(self, model: Any, X: Rows) -> npt.NDArray[Any] | None:
-        """Return scikit-learn's own ``predict`` of a classifier."""
-        return np.asarray(asked(model.predict, self.fed(model, X))) if is_classifier(model) else None
+        """Return scikit-learn's own ``predict`` of a classifier or outlier detector."""
+        return None if is_regressor(model) else np.asarray(asked(model.predict, self.fed(model, X)))
 
     def fed(self, model: Any, X: Rows) -> npt.NDArray[Any]:
         """Return rows of the schema as the estimator takes them."""
@@ -83,7 +92,10 @@ class SklearnModel(ModelPlugin):
         data = bytes(skops.io.dumps(model))
         unknown = set(skops.io.get_untrusted_types(data=data)) - set(self.trusted)
         if unknown:
-            raise UnsupportedModelError(f"{self.name}: cannot be saved: skops does not trust {sorted(unknown)}")
+            raise UnsupportedModelError(
+                f"{self.name}: cannot be saved: skops does not trust {sorted(unknown)}; keep the model "
+                "yourself and pass it fitted, by prefit=True"
+            )
         return data
 
     def restore(self, data: bytes) -> Any:
@@ -99,13 +111,33 @@ class SklearnModel(ModelPlugin):
         return model
 
 
-def asked(method: Any, X: npt.NDArray[Any]) -> Any:
+def answered(model: Any, X: Any, task: Task) -> npt.NDArray[np.float64]:
+    """Return probabilities, decision function or values by scikit-learn's conventions, float64 [n, width]."""
+    if task == "regression":
+        answer = asked(model.predict, X)
+    elif hasattr(model, "predict_proba") and task != "outlier":
+        answer = asked(model.predict_proba, X)
+    else:
+        answer = asked(model.decision_function, X)
+    if isinstance(answer, list):  # several outputs, each with its classes
+        answer = np.concatenate(answer, axis=1)
+    return np.asarray(answer, dtype=np.float64).reshape(len(X), -1)
+
+
+def asked(method: Any, X: Any) -> Any:
     """Return what a method answers, without warnings about rows that the proof makes on purpose."""
     # scikit-learn adds up all values to find infinities; those of both signs would warn.
-    with warnings.catch_warnings(), np.errstate(invalid="ignore", over="ignore"):
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         # A model that was fitted on a DataFrame elsewhere is asked by position here.
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        warnings.filterwarnings("ignore", message="Found unknown categories")
+        warnings.simplefilter("ignore", RuntimeWarning)
         return method(X)
+
+
+def dense(table: Any) -> npt.NDArray[np.float64]:
+    """Return a table that may be sparse as an array."""
+    return np.asarray(table.toarray() if hasattr(table, "toarray") else table, dtype=np.float64)
 
 
 def _reachable(model: Any) -> Iterator[Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,10 @@ from glulam import plugins
 from glulam._signature import numeric_schema
 from glulam.errors import UnsupportedModelError
 from glulam.fragments import Recipe, select
-from glulam.program import LoweredMember, OnnxFragment
+from glulam.program import LoweredMember, OnnxFragment, Width
+from glulam_plugins.models._fragments import by_decision, by_index
 
-__all__ = ["ballot", "lowered_part", "made_of", "source_of", "total"]
+__all__ = ["ballot", "lowered_part", "narrowest", "source_of", "total", "vote_width"]
 
 Array = npt.NDArray[Any]
 
@@ -36,13 +36,6 @@ def lowered_part(who: str, part: Any, n_features: int) -> LoweredMember:
     return plugin.lower(part, numeric_schema(n_features))
 
 
-def made_of(recipe: Recipe, parts: Sequence[LoweredMember]) -> LoweredMember:
-    """Return the steps as a lowered model that computes no wider, and reads no wider rows, than its parts."""
-    narrow = any(part.arithmetic == "float32" for part in parts)
-    only = next((part.float32_only for part in parts if part.float32_only), "")
-    return replace(recipe.lowered(arithmetic="float32" if narrow else "float64"), float32_only=only)
-
-
 def source_of(recipe: Recipe, columns: Sequence[int] | Array, n_features: int) -> str:
     """Return the name of these columns of the row, for a model inside another one."""
     if np.array_equal(columns, np.arange(n_features)):
@@ -50,51 +43,22 @@ def source_of(recipe: Recipe, columns: Sequence[int] | Array, n_features: int) -
     return recipe.add(select(columns))
 
 
-def ballot(recipe: Recipe, lowered: LoweredMember, source: str, table: npt.NDArray[np.float64]) -> str:
+def ballot(recipe: Recipe, part: Any, lowered: LoweredMember, source: str, table: npt.NDArray[np.float64]) -> str:
     """Add a lowered classifier; return the name of the row of ``table`` [n_classes, k] that its label chooses."""
-    parts = recipe.parts(lowered, source)
-    if "choice" in parts:
-        return recipe.add(_at(table), parts["choice"])
-    return recipe.add(_chosen(lowered, table), parts[""])
+    found = recipe.parts(lowered, source)
+    if "choice" in found:
+        return recipe.add(by_index(table), found["choice"])
+    return recipe.add(by_decision(lowered.decision, vote_width(part, len(table)), table), found[""])
 
 
-def _at(table: npt.NDArray[np.float64]) -> OnnxFragment:
-    return OnnxFragment(
-        text="at (choice, table, flat) => (y) {"
-        " column = Reshape(choice, flat)"
-        " index = Cast <to = 7> (column)"
-        " y = Gather <axis = 0> (table, index) }",
-        reference=lambda choice: table[np.asarray(choice).reshape(-1).astype(np.int64)],
-        constants={"table": table, "flat": np.array([-1])},
-    )
+def vote_width(part: Any, n_classes: int) -> int:
+    """Return how many columns a classifier's vote has: a decision function of two classes is one."""
+    return 1 if n_classes == 2 and not hasattr(part, "predict_proba") else n_classes
 
 
-def _chosen(lowered: LoweredMember, table: npt.NDArray[np.float64]) -> OnnxFragment:
-    """Return the rule from a vote to the row of ``table``, by the decision that the part's label is read off with."""
-    decision = lowered.decision
-
-    def reference(vote: Array) -> Array:
-        return np.asarray(table[decision.choose(vote)])
-
-    # One column is a decision function of two classes.
-    if len(table) > 2 or (decision.threshold == 0.5 and not decision.inclusive):
-        return OnnxFragment(
-            text="largest (vote, table) => (y) {"
-            " index = ArgMax <axis = 1, keepdims = 0> (vote)"
-            " y = Gather <axis = 0> (table, index) }",
-            reference=reference,
-            constants={"table": table},
-        )
-    compare = "GreaterOrEqual" if decision.inclusive else "Greater"
-    return OnnxFragment(
-        text="above (vote, table, last, threshold) => (y) {"
-        " score = Gather <axis = 1> (vote, last)"
-        f" above = {compare}(score, threshold)"
-        " index = Cast <to = 7> (above)"
-        " y = Gather <axis = 0> (table, index) }",
-        reference=reference,
-        constants={"table": table, "last": np.array(-1), "threshold": np.array(decision.threshold)},
-    )
+def narrowest(parts: Iterable[LoweredMember]) -> Width:
+    """Return the type that what is made of these computes in."""
+    return "float32" if any(part.arithmetic == "float32" for part in parts) else "float64"
 
 
 def total(count: int) -> OnnxFragment:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from glulam.program import OnnxFragment
 
-__all__ = ["above_zero", "as_read", "largest", "linear"]
+__all__ = ["as_read", "linear"]
 
 Array = npt.NDArray[Any]
 
@@ -70,27 +70,4 @@ def linear(weights: npt.NDArray[np.float32], begin: npt.NDArray[np.float32]) -> 
             "outer": np.array([2]),
             "last": np.array(len(weights)),
         },
-    )
-
-
-def above_zero() -> OnnxFragment:
-    """Return 1 where ``x > 0``, else 0."""
-    return OnnxFragment(
-        text="above_zero (x, zero) => (y) { above = Greater(x, zero) y = CastLike(above, x) }",
-        reference=lambda x: (x > 0).astype(np.float64),
-        constants={"zero": np.array(0.0)},
-    )
-
-
-def largest() -> OnnxFragment:
-    """Return the number of the largest column, [n, 1]; the first of equal ones. NaN is not larger than any."""
-
-    def reference(x: Array) -> Array:
-        known = np.where(np.isnan(x), -np.inf, x)
-        known[np.isnan(x[:, 0]), 0] = np.inf  # and no other is larger than a NaN that comes first
-        return np.asarray(known.argmax(axis=1)[:, np.newaxis], dtype=np.float64)
-
-    return OnnxFragment(
-        text="largest (x) => (y) { which = ArgMax <axis = 1, keepdims = 1> (x) y = CastLike(which, x) }",
-        reference=reference,
     )

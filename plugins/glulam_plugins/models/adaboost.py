@@ -7,8 +7,7 @@ regressor answers the weighted median of its parts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +18,10 @@ from glulam.errors import UnsupportedModelError
 from glulam.forest import Forest
 from glulam.fragments import Recipe, concat, sigmoid, softmax, two_classes
 from glulam.hookspecs import ModelPlugin, hookimpl
-from glulam.program import LoweredMember, OnnxFragment, Task
+from glulam.program import LoweredMember, OnnxFragment
 from glulam.schema import FeatureSchema
 from glulam_plugins.models._sklearn_base import SklearnModel
-from glulam_plugins.models._sklearn_parts import ballot, lowered_part, made_of, total
+from glulam_plugins.models._sklearn_parts import ballot, lowered_part, narrowest, total
 from glulam_plugins.models._sklearn_trees import TREES, fractions, lowered_tree
 
 Float64 = npt.NDArray[np.float64]
@@ -33,11 +32,7 @@ class AdaBoost(SklearnModel):
 
     name = "adaboost"
     kinds = (AdaBoostClassifier, AdaBoostRegressor)
-
-    def make(self, task: Task, params: Mapping[str, Any], schema: FeatureSchema | None) -> Any:
-        """Return the classifier or regressor: 50 trees of scikit-learn's default depth, seed 42."""
-        made = AdaBoostRegressor if self.member_task(task) == "regression" else AdaBoostClassifier
-        return made(**({"n_estimators": 50, "random_state": 42} | dict(params)))
+    defaults: ClassVar = {"n_estimators": 50}
 
     def lower(self, model: Any, schema: FeatureSchema) -> LoweredMember:
         """Lower the parts, trees as one forest, and what is made of their answers."""
@@ -62,13 +57,16 @@ def _lowered_classifier(model: Any) -> LoweredMember:
         return LoweredMember(forest, "sigmoid" if outputs == 1 else "softmax")
     recipe = Recipe()
     parts = [lowered_part("adaboost", part, model.n_features_in_) for part in model.estimators_]
-    ballots = [ballot(recipe, part, "features", table) for part, table in zip(parts, tables, strict=True)]
+    ballots = [
+        ballot(recipe, part, each, "features", table)
+        for part, each, table in zip(model.estimators_, parts, tables, strict=True)
+    ]
     sums = recipe.add(total(len(ballots)), *ballots)
     if outputs == 1:
         recipe.add(two_classes(), recipe.add(sigmoid(), sums))
     else:
         recipe.add(softmax(), sums)
-    return made_of(recipe, parts)
+    return recipe.lowered(arithmetic=narrowest(parts))
 
 
 def _tables(model: Any) -> list[Float64]:
@@ -101,7 +99,7 @@ def _lowered_regressor(model: Any) -> LoweredMember:
         lowered = [lowered_part("adaboost", part, model.n_features_in_) for part in parts]
         answers = recipe.add(concat(len(parts)), *(recipe.member(each) for each in lowered))
     recipe.add(_median(model.estimator_weights_[: len(parts)]), answers)
-    return made_of(recipe, lowered)
+    return recipe.lowered(arithmetic=narrowest(lowered))
 
 
 def _median(weights: Float64) -> OnnxFragment:

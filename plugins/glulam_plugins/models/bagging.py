@@ -6,9 +6,8 @@ their own columns; parts of a classifier that give no probabilities vote with th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +19,10 @@ from glulam.errors import UnsupportedModelError
 from glulam.forest import Forest
 from glulam.fragments import Recipe, affine, mean
 from glulam.hookspecs import ModelPlugin, Signature, hookimpl
-from glulam.program import LoweredMember, Task
+from glulam.program import LoweredMember
 from glulam.schema import FeatureSchema
 from glulam_plugins.models._sklearn_base import SklearnModel
-from glulam_plugins.models._sklearn_parts import ballot, lowered_part, made_of, source_of
+from glulam_plugins.models._sklearn_parts import ballot, lowered_part, narrowest, source_of
 from glulam_plugins.models._sklearn_trees import TREES, lowered_tree
 
 
@@ -32,11 +31,7 @@ class Bagging(SklearnModel):
 
     name = "bagging"
     kinds = (BaggingClassifier, BaggingRegressor)
-
-    def make(self, task: Task, params: Mapping[str, Any], schema: FeatureSchema | None) -> Any:
-        """Return the classifier or regressor: 50 of scikit-learn's default trees, seed 42."""
-        made = BaggingRegressor if self.member_task(task) == "regression" else BaggingClassifier
-        return made(**({"n_estimators": 50, "random_state": 42} | dict(params)))
+    defaults: ClassVar = {"n_estimators": 50}
 
     def signature(self, model: Any) -> Signature:
         """Return scikit-learn's, with the number of targets, which only the parts know."""
@@ -94,9 +89,9 @@ def _as_steps(model: Any) -> LoweredMember:
             whole = np.array_equal(spread, np.eye(model.n_classes_))
             answers.append(answer if whole else recipe.add(affine(spread, np.zeros(model.n_classes_)), answer))
         else:
-            answers.append(ballot(recipe, lowered, sources[key], _spread(model, part)))
+            answers.append(ballot(recipe, part, lowered, sources[key], _spread(model, part)))
     recipe.add(mean(len(answers)), *answers)
-    return made_of(recipe, parts)
+    return recipe.lowered(arithmetic=narrowest(parts))
 
 
 def _spread(model: Any, part: Any) -> npt.NDArray[np.float64]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import is_regressor
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from glulam.forest import Forest
 from glulam.fragments import Recipe, select
 from glulam.hookspecs import ModelPlugin, hookimpl
-from glulam.program import LoweredMember, Task
+from glulam.program import LoweredMember
 from glulam.schema import FeatureSchema
 from glulam_plugins.models._averaged import AveragedTrees, class_counts
 from glulam_plugins.models._sklearn_trees import TREES, fractions, lowered_tree
@@ -23,11 +21,7 @@ class DecisionTree(AveragedTrees):
 
     name = "decision_tree"
     kinds = TREES
-
-    def make(self, task: Task, params: Mapping[str, Any], schema: FeatureSchema | None) -> Any:
-        """Return a DecisionTreeClassifier or DecisionTreeRegressor: depth 12, seed 42."""
-        made = DecisionTreeRegressor if self.member_task(task) == "regression" else DecisionTreeClassifier
-        return made(**({"max_depth": 12, "random_state": 42} | dict(params)))
+    defaults: ClassVar = {"max_depth": 12}
 
     def trees(self, model: Any) -> list[Any]:
         """Return the one ``tree_``."""

@@ -7,9 +7,8 @@ rows are float32, and NaN is refused. Two classes are told apart at a sum of 0, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,7 @@ from glulam.errors import UnsupportedModelError
 from glulam.forest import Forest
 from glulam.fragments import Recipe, sigmoid, softmax, two_classes
 from glulam.hookspecs import ModelPlugin, hookimpl
-from glulam.program import Link, LoweredMember, OnnxFragment, Task
+from glulam.program import Link, LoweredMember, OnnxFragment
 from glulam.schema import FeatureSchema
 from glulam_plugins.models._sklearn_base import SklearnModel
 from glulam_plugins.models._sklearn_parts import lowered_part, total
@@ -36,11 +35,7 @@ class GradientBoosting(SklearnModel):
 
     name = "gradient_boosting"
     kinds = (GradientBoostingClassifier, GradientBoostingRegressor)
-
-    def make(self, task: Task, params: Mapping[str, Any], schema: FeatureSchema | None) -> Any:
-        """Return the classifier or regressor: 200 trees, rate 0.1, depth 3, seed 42."""
-        made = GradientBoostingRegressor if self.member_task(task) == "regression" else GradientBoostingClassifier
-        return made(**({"n_estimators": 200, "random_state": 42} | dict(params)))
+    defaults: ClassVar = {"n_estimators": 200}
 
     def lower(self, model: Any, schema: FeatureSchema) -> LoweredMember:
         """Lower the trees; an ``init`` of one's own is lowered by its plugin, as a step before them."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,17 +33,14 @@ class HistGradientBoosting(SklearnModel):
 
     name = "hist_gradient_boosting"
     kinds = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
+    defaults: ClassVar = {"max_iter": 200}
 
     def make(self, task: Task, params: Mapping[str, Any], schema: FeatureSchema | None) -> Any:
-        """Return the classifier or regressor: 200 rounds, rate 0.1, 31 leaves, seed 42; categories by the schema."""
-        made = (
-            HistGradientBoostingRegressor if self.member_task(task) == "regression" else HistGradientBoostingClassifier
-        )
-        settings = {"max_iter": 200, "random_state": 42} | dict(params)
-        bins = settings.get("max_bins", 255)
+        """Return the classifier or regressor, whose categories are the schema's."""
+        bins = params.get("max_bins", 255)
         features = () if schema is None else schema.features
         native = [index for index, each in enumerate(features) if 0 < len(each.categories) <= bins]
-        return made(**({"categorical_features": native or None} | settings))
+        return super().make(task, {"categorical_features": native or None} | dict(params), schema)
 
     def signature(self, model: Any) -> Signature:
         """Return scikit-learn's, with the categories that columns are told by name."""

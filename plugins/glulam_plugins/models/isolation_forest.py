@@ -49,14 +49,6 @@ class IsolationForest(SklearnModel):
         schema = numeric_schema(model.n_features_in_, getattr(model, "feature_names_in_", None))
         return Signature(schema, "outlier", np.array([-1, 1]), scores="decision_function")
 
-    def votes(self, model: Any, X: Rows, task: Task) -> npt.NDArray[np.float64]:
-        """Return scikit-learn's own decision function, [n, 1]."""
-        return np.asarray(asked(model.decision_function, X), dtype=np.float64).reshape(-1, 1)
-
-    def labels(self, model: Any, X: Rows) -> npt.NDArray[Any]:
-        """Return scikit-learn's own 1 and -1."""
-        return np.asarray(asked(model.predict, X))
-
     def extras(self, model: Any, X: Rows) -> dict[str, npt.NDArray[np.float64]]:
         """Return scikit-learn's own scores."""
         return {"score_samples": np.asarray(asked(model.score_samples, X), dtype=np.float64)}

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import StackingClassifier, StackingRegressor, VotingClassifier, VotingRegressor
 from sklearn.frozen import FrozenEstimator
@@ -89,9 +88,7 @@ class MetaEstimator(SklearnModel):
             return plugin.votes(model.estimator, X, task)
         if _is_hard(model):
             return shares(model, asked(model.transform, X))
-        method = "predict_proba" if hasattr(model, "predict_proba") else "decision_function"
-        answer = asked(getattr(model, method if is_classifier(model) else "predict"), X)
-        return np.asarray(answer, dtype=np.float64).reshape(len(X), -1)
+        return super().votes(model, X, task)
 
     def labels(self, model: Any, X: Rows) -> npt.NDArray[Any] | None:
         """Return scikit-learn's own ``predict`` of a classifier."""

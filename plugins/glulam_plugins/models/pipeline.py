@@ -30,8 +30,7 @@ from glulam_plugins.models._columns import Column, Walk, is_identity
 from glulam_plugins.models._emitting import CLOSE, EXACT, Emitter
 from glulam_plugins.models._folding import Oracle, fold
 from glulam_plugins.models._frames import Frames
-from glulam_plugins.models._sklearn_base import TRUSTED, SklearnModel
-from glulam_plugins.models.sklearn import _quietly, ask
+from glulam_plugins.models._sklearn_base import SklearnModel, answered, asked, dense
 
 __all__ = ["PipelinePlugin", "glulam_model"]
 
@@ -40,11 +39,11 @@ _NARROW = "a pipeline inside another estimator turns at numbers of float32"
 _MOST = 2**24  # whole numbers up to this are categories of a forest
 
 
-class PipelinePlugin(ModelPlugin):
+class PipelinePlugin(SklearnModel):
     """A `sklearn.pipeline.Pipeline` whose last step another plugin knows; stored by skops."""
 
     name = "pipeline"
-    distributions = ("scikit-learn",)
+    kinds = (Pipeline,)
 
     def make(self, task: Task, params: Mapping[str, Any], schema: FeatureSchema | None) -> Any:
         """Never called: there is nothing to make from a name."""
@@ -52,7 +51,7 @@ class PipelinePlugin(ModelPlugin):
 
     def accepts(self, model: Any) -> bool:
         """Tell whether this is a Pipeline, not a subclass, that ends in a model that a plugin accepts."""
-        return type(model) is Pipeline and bool(model.steps) and plugins.model_of(model.steps[-1][1]) is not None
+        return super().accepts(model) and bool(model.steps) and plugins.model_of(model.steps[-1][1]) is not None
 
     def signature(self, model: Any) -> Signature:
         """Return what the last step answers, and the columns that the first one takes."""
@@ -67,13 +66,13 @@ class PipelinePlugin(ModelPlugin):
 
     def votes(self, model: Any, X: npt.NDArray[Any], task: Task) -> Float64:
         """Return the pipeline's own answer to rows, text columns decoded."""
-        return ask(model, _Whole(model).frames.native(X), task)
+        return answered(model, _Whole(model).frames.native(X), task)
 
     def labels(self, model: Any, X: npt.NDArray[np.floating[Any]]) -> npt.NDArray[Any] | None:
         """Return the pipeline's own predict; None for regression."""
         if not hasattr(model, "classes_") and self.signature(model).task == "regression":
             return None
-        return np.asarray(_quietly(model.predict, _Whole(model).frames.native(X)))
+        return np.asarray(asked(model.predict, _Whole(model).frames.native(X)))
 
     def lower(self, model: Any, schema: FeatureSchema) -> LoweredMember:
         """Lower the last step by its plugin, and put the transformers into it or before it."""
@@ -93,10 +92,6 @@ class PipelinePlugin(ModelPlugin):
             return lowered
         return _folded(whole, lowered) or _emitted(whole, lowered)
 
-    trusted = TRUSTED
-    dump = SklearnModel.dump
-    restore = SklearnModel.restore
-
 
 @dataclass(frozen=True)
 class _Whole:
@@ -108,6 +103,11 @@ class _Whole:
     @property
     def last(self) -> Any:
         return self.model.steps[-1][1]
+
+    @property
+    def takes_gaps_for_missing(self) -> bool:
+        """Whether the last step is of XGBoost, to which what a sparse row does not hold is missing."""
+        return type(self.last).__module__.startswith("xgboost")
 
     @cached_property
     def walk(self) -> Walk:
@@ -143,16 +143,13 @@ class _Whole:
         """Return the last step's table, dense. ValueError for rows that a transformer refuses."""
         for _, step in self.model.steps[:-1]:
             if not is_identity(step):
-                table = _quietly(step.transform, table)
-        if not hasattr(table, "toarray"):
-            return np.asarray(table, dtype=np.float64)
-        dense = np.asarray(table.toarray(), dtype=np.float64)
-        if type(self.last).__module__.startswith("xgboost"):
-            # XGBoost takes what a sparse row does not hold for missing.
+                table = asked(step.transform, table)
+        found = dense(table)
+        if hasattr(table, "toarray") and self.takes_gaps_for_missing:
             held = table.copy()
             held.data = np.ones_like(held.data)
-            dense[held.toarray() == 0] = np.nan
-        return dense
+            found[held.toarray() == 0] = np.nan
+        return found
 
     @cached_property
     def oracle(self) -> Oracle:
@@ -185,8 +182,7 @@ def _folded(whole: _Whole, lowered: LoweredMember) -> LoweredMember | None:
     used = np.unique(np.concatenate([forest.feature for forest in steps])).tolist()
     if not all(_is_foldable(whole, whole.columns[output]) for output in used):
         return None
-    sparse = _is_sparse(whole)
-    if sparse and type(whole.last).__module__.startswith("xgboost") and not all(whole.columns[j].coded for j in used):
+    if whole.takes_gaps_for_missing and _is_sparse(whole) and not all(whole.columns[j].coded for j in used):
         raise UnsupportedModelError(
             "pipeline: XGBoost takes the zeros of sparse rows for missing, numbers that happen to be 0 as well; "
             "give its transformers sparse_output=False, or the ColumnTransformer sparse_threshold=0"
@@ -213,7 +209,7 @@ def _is_sparse(whole: _Whole) -> bool:
     table = whole.frames.native(whole.oracle.start)
     for _, step in whole.model.steps[:-1]:
         if step is not None and step != "passthrough":
-            table = _quietly(step.transform, table)
+            table = asked(step.transform, table)
     return hasattr(table, "toarray")
 
 
@@ -243,7 +239,7 @@ def _emitted(whole: _Whole, lowered: LoweredMember) -> LoweredMember:
 def _refuse_near_thresholds(whole: _Whole, forests: list[Forest], exact: list[int]) -> None:
     """Refuse a forest on columns whose last bits may differ, where a threshold could tell."""
     least = EXACT if any(forest.reads == "float64" for forest in forests) else CLOSE
-    if _is_sparse(whole) and type(whole.last).__module__.startswith("xgboost"):
+    if whole.takes_gaps_for_missing and _is_sparse(whole):
         least = EXACT + 1
     wrong = [position for position, near in enumerate(exact) if near < least]
     if not wrong:

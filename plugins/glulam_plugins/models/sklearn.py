@@ -7,13 +7,11 @@ converted by skl2onnx. All of it is held to the estimator's own answers when it 
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import skops.io
 from sklearn import covariance, dummy, gaussian_process, neural_network
 from sklearn.base import is_classifier, is_outlier_detector, is_regressor
 
@@ -29,8 +27,9 @@ from glulam_plugins.models._linear import is_linear, lower_linear
 from glulam_plugins.models._network import lower_network
 from glulam_plugins.models._several import delegate_of, is_made_of_others, lower_several, plugin_of, several_signature
 from glulam_plugins.models._skl2onnx import answer_type, converted
+from glulam_plugins.models._sklearn_base import SklearnModel, answered
 
-__all__ = ["Sklearn", "ask", "glulam_model"]
+__all__ = ["Sklearn", "glulam_model"]
 
 Float64 = npt.NDArray[np.float64]
 _TIES = "which of equally near neighbours count hangs on the last bits of its distances; use a tree model"
@@ -44,12 +43,12 @@ _REFUSED = {
 }
 
 
-class Sklearn(ModelPlugin):
+class Sklearn(SklearnModel):
     """An estimator of scikit-learn that no other plugin knows; stored by skops."""
 
     name = "sklearn"
-    distributions = ("scikit-learn",)
     generic = True
+    trusted = ()
 
     def make(self, task: Task, params: Mapping[str, Any], schema: FeatureSchema | None) -> Any:
         """Never called: there is nothing to make from a name."""
@@ -97,14 +96,14 @@ class Sklearn(ModelPlugin):
         delegate = delegate_of(model)
         if delegate is not None:
             return plugin_of(delegate).votes(delegate, X, task)
-        return ask(model, X, task)
+        return super().votes(model, X, task)
 
     def labels(self, model: Any, X: npt.NDArray[np.floating[Any]]) -> npt.NDArray[Any] | None:
         """Return what ``predict`` says of a classifier or outlier detector."""
         delegate = delegate_of(model)
         if delegate is not None:
             return plugin_of(delegate).labels(delegate, X)
-        return None if is_regressor(model) else np.asarray(_quietly(model.predict, X))
+        return super().labels(model, X)
 
     def lower(self, model: Any, schema: FeatureSchema) -> LoweredMember:
         """Lower by the model's rule, or by skl2onnx's; refuse what neither does exactly."""
@@ -143,50 +142,6 @@ class Sklearn(ModelPlugin):
             found = np.abs(np.atleast_2d(np.asarray(model.coef_, dtype=np.float64))).sum(axis=0)
         return found
 
-    def dump(self, model: Any) -> bytes:
-        """Return the skops form; refuse what skops would not load again."""
-        return dump(model, "sklearn")
-
-    def restore(self, data: bytes) -> Any:
-        """Return the estimator; skops builds only types that it trusts."""
-        return skops.io.loads(data, trusted=[])
-
-
-def dump(model: Any, owner: str) -> bytes:
-    """Return the skops form of an estimator; refuse what skops would not load again."""
-    data = bytes(skops.io.dumps(model))
-    unknown = skops.io.get_untrusted_types(data=data)
-    if unknown:
-        raise UnsupportedModelError(
-            f"{owner}: {type(model).__name__} cannot be saved: skops does not trust {sorted(unknown)}; keep it "
-            "yourself and pass it fitted, by prefit=True"
-        )
-    return data
-
-
-def ask(model: Any, X: Any, task: Task) -> Float64:
-    """Return an estimator's own answer by scikit-learn's conventions, float64 [n, width]."""
-    if task == "regression":
-        answer = _quietly(model.predict, X)
-    elif task == "multioutput":
-        answer = _quietly(model.predict_proba, X)
-        if isinstance(answer, list):
-            answer = np.concatenate(answer, axis=1)
-    elif hasattr(model, "predict_proba") and task != "outlier":
-        answer = _quietly(model.predict_proba, X)
-    else:
-        answer = _quietly(model.decision_function, X)
-    return np.asarray(answer, dtype=np.float64).reshape(len(X), -1)
-
-
-def _quietly(method: Any, X: Any) -> Any:
-    """Ask a model that may have been fitted on a DataFrame by position, about rows that overflow as well."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.filterwarnings("ignore", message="X does not have valid feature names")
-        warnings.filterwarnings("ignore", message="Found unknown categories")
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return method(X)
-
 
 def _targets(model: Any) -> int:
     """Return how many values a regressor gives a row."""
@@ -213,8 +168,7 @@ def _lower_dummy(model: Any) -> LoweredMember:
             f"sklearn: {type(model).__name__}(strategy={model.strategy!r}) predicts at random; use strategy='prior'"
         )
     row = np.zeros((1, model.n_features_in_))
-    classifier = isinstance(model, dummy.DummyClassifier)
-    value = ask(model, row, "regression" if not classifier else "multioutput" if model.n_outputs_ > 1 else "binary")[0]
+    value = answered(model, row, "binary" if isinstance(model, dummy.DummyClassifier) else "regression")[0]
     width = len(value)
     recipe = Recipe()
     recipe.add(
@@ -255,7 +209,7 @@ def _lower_process(model: Any) -> LoweredMember:
     shape = np.ravel(model._y_train_mean).shape
     plain._y_train_mean, plain._y_train_std = np.zeros(shape), np.ones(shape)
     recipe = Recipe()
-    mean = recipe.add(converted(plain, model.n_features_in_, lambda rows: ask(plain, rows, "regression")))
+    mean = recipe.add(converted(plain, model.n_features_in_, lambda rows: answered(plain, rows, "regression")))
     scale = np.ravel(np.asarray(model._y_train_std, dtype=np.float64))
     recipe.add(affine(np.diag(scale), np.ravel(model._y_train_mean)), mean)
     return recipe.lowered()
@@ -279,7 +233,7 @@ def _lower_converted(model: Any) -> LoweredMember:
     fragment = converted(
         model,
         model.n_features_in_,
-        lambda rows: ask(model, rows, task),
+        lambda rows: answered(model, rows, task),
         output=0 if task == "regression" else 1,
         options=None if task == "regression" else {"zipmap": False},
     )

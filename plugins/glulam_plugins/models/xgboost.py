@@ -27,7 +27,8 @@ from glulam.hookspecs import ModelPlugin, Signature, hookimpl
 from glulam.program import Link, LoweredMember, OnnxFragment, Scores, Task
 from glulam.schema import Feature, FeatureSchema
 from glulam_plugins.models._early_stopping import stop_rows
-from glulam_plugins.models._xgboost_rows import above_zero, as_read, largest, linear
+from glulam_plugins.models._fragments import above_zero, largest
+from glulam_plugins.models._xgboost_rows import as_read, linear
 from glulam_plugins.models._xgboost_saved import EXPONENTIAL, HINGE, IDENTITY, LOGISTIC, MULTI, Saved
 from glulam_plugins.models._xgboost_ubjson import read_ubjson
 
