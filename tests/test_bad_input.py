@@ -12,7 +12,10 @@ import onnx
 import pandas as pd
 import pytest
 
-from glulam import EnsembleClassifier, load
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+
+from glulam import EnsembleClassifier, export, load
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "bad-input.md"
 NAMES = ["open", "close", "volume"]
@@ -73,10 +76,27 @@ BY_FIT = {
 }
 
 
-def linear_tree(trained, folder):
-    """Export a model whose leaves are linear."""
-    members = [("lightgbm", {"n_estimators": 2, "linear_tree": True})]
-    EnsembleClassifier(members).fit(FRAME, Y).export(folder / "e.onnx")
+def neighbours(trained, folder):
+    """Export a member that has no exact form."""
+    EnsembleClassifier([("near", KNeighborsClassifier())]).fit(FRAME, Y).export(folder / "e.onnx")
+
+
+def damaged_model(trained, folder):
+    """Export a library's own file that breaks off."""
+    (folder / "model.json").write_text('{"learner": {')
+    export(folder / "model.json", folder / "e.onnx")
+
+
+def pickled(trained, folder):
+    """Export a pickle."""
+    (folder / "model.pkl").write_bytes(b"\x80\x04.")
+    export(folder / "model.pkl", folder / "e.onnx")
+
+
+def refused_row(trained, folder):
+    """Ask a model that was exported alone for a row that it refuses itself."""
+    export(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), folder / "e.onnx", np.array([[0.0], [1.0]]))
+    load(folder / "e.onnx").predict(np.array([[0.5], [np.nan]]))
 
 
 def existing(trained, folder):
@@ -100,7 +120,12 @@ def foreign(trained, folder):
 
 
 BY_FILE = {
-    "model that cannot be exported exactly": linear_tree,
+    "model that cannot be exported exactly": neighbours,
+    "model that is not fitted": lambda trained, folder: export(KNeighborsClassifier(), folder / "e.onnx"),
+    "object that is no model": lambda trained, folder: export({"a": 1}, folder / "e.onnx"),
+    "model file that is damaged": damaged_model,
+    "model file that is a pickle": pickled,
+    "row that a model exported alone refuses": refused_row,
     "file that exists": existing,
     "directory that does not exist": lambda trained, folder: trained.export(folder / "nowhere" / "e.onnx"),
     "file that is not there": lambda trained, folder: load(folder / "e.onnx"),

@@ -115,7 +115,10 @@ def test_exported_ensemble_gives_native_votes_and_labels(task, voting, precision
     np.testing.assert_allclose(got.votes, native, atol=1e-6 * scale, rtol=1e-6)
     np.testing.assert_allclose(got.votes, reference.votes, atol=1e-6 * scale, rtol=1e-6)
     if precision == "float64":
-        np.testing.assert_allclose(got.votes, reference.votes, atol=1e-12 * scale, rtol=1e-12)
+        for index, member in enumerate(program.members):  # XGBoost's own sums are of float32, in any file
+            allowed = 1e-6 if member.arithmetic == "float32" else 1e-12
+            difference = np.abs(got.votes - reference.votes)[:, index]
+            assert (difference <= allowed * np.maximum(scale, np.abs(reference.votes[:, index]))).all()
     weights = np.array([0.4, 0.3, 0.2, 0.1])
     expected = estimator.voting_.combine(got.votes, weights)
     np.testing.assert_allclose(got.scores, expected, atol=2e-6, rtol=1e-6)

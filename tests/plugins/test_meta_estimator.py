@@ -29,7 +29,8 @@ from glulam import EnsembleClassifier, plugins
 from glulam.errors import ConfigError, PluginError, UnsupportedModelError
 from glulam.interpreter import member_vote, run_steps
 from glulam.program import Steps
-from glulam_plugins.models._meta_calibration import _isotonic, _normalised
+from glulam_plugins.models._fragments import normalised
+from glulam_plugins.models._meta_calibration import _isotonic
 from glulam_plugins.models.meta_estimator import MetaEstimator
 
 PLUGIN = MetaEstimator()
@@ -99,7 +100,7 @@ def test_isotonic_calibration_is_the_calibrators_own_line():
 
 def test_a_row_of_zeros_is_calibrated_to_all_classes_alike():
     """As in scikit-learn, no division by zero."""
-    found = _normalised(3).reference(np.array([[0.0, 0.0, 0.0], [0.2, 0.2, 0.4]]))
+    found = normalised(1 / 3).reference(np.array([[0.0, 0.0, 0.0], [0.2, 0.2, 0.4]]))
     np.testing.assert_allclose(found, [[1 / 3] * 3, [0.25, 0.25, 0.5]])
 
 

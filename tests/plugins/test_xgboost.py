@@ -14,7 +14,8 @@ import glulam
 from glulam.errors import ArtifactError, ConfigError, UnsupportedModelError
 from glulam.interpreter import member_leaves, member_vote
 from glulam.schema import FeatureSchema
-from glulam_plugins.models._xgboost_rows import as_read, largest, linear
+from glulam_plugins.models._fragments import largest
+from glulam_plugins.models._xgboost_rows import as_read, linear
 from glulam_plugins.models._xgboost_ubjson import read_ubjson
 from glulam_plugins.models.xgboost import XGBoost
 
@@ -364,7 +365,7 @@ def test_what_cannot_be_exact_is_refused_by_name(binary, made, message):
 
 def test_an_unknown_objective_is_refused_by_name(monkeypatch):
     """An objective of a later XGBoost is not guessed at."""
-    monkeypatch.setattr("glulam_plugins.models.xgboost.IDENTITY", ())
+    monkeypatch.setattr("glulam_plugins.models._xgboost_rows.IDENTITY", ())
     with pytest.raises(
         UnsupportedModelError, match="xgboost: objective 'reg:squarederror' is not supported; supported"
     ):

@@ -78,9 +78,9 @@ class Walk:
         if kind in _SELECTORS:
             return [columns[index] for index in transformer.get_support(indices=True)]
         if kind is impute.SimpleImputer:
-            return self._imputed(transformer, columns, lambda column: column)
-        if kind in (impute.KNNImputer,) or kind.__name__ == "IterativeImputer":
-            return self._imputed(transformer, columns, lambda column: MIXED)
+            return self._imputed(transformer, columns, columns)
+        if kind is impute.KNNImputer or kind.__name__ == "IterativeImputer":
+            return self._imputed(transformer, columns, [MIXED] * len(columns))
         if kind is impute.MissingIndicator:
             return [replace(columns[index], plain=False) for index in transformer.features_]
         if kind in _ENCODERS:
@@ -99,8 +99,8 @@ class Walk:
             )
         return [MIXED] * len(transformer.get_feature_names_out())
 
-    def _imputed(self, transformer: Any, columns: Sequence[Column], made: Any) -> list[Column]:
-        found = [made(columns[index]) for index in kept_by_imputer(transformer)]
+    def _imputed(self, transformer: Any, columns: Sequence[Column], filled: Sequence[Column]) -> list[Column]:
+        found = [filled[index] for index in kept_by_imputer(transformer)]
         if transformer.add_indicator:
             found += [replace(columns[index], plain=False) for index in transformer.indicator_.features_]
         return found

@@ -83,9 +83,7 @@ def _sides(count: int) -> tuple[Float64, Float64]:
     return np.eye(count)[pairs[:, 0]], np.eye(count)[pairs[:, 1]]
 
 
-def pair_wins(
-    count: int, threshold: float = 0.0, *, inclusive: bool = False, for_second: bool = False
-) -> OnnxFragment:
+def pair_wins(count: int, threshold: float = 0.0, *, inclusive: bool = False, for_second: bool = False) -> OnnxFragment:
     """Return how many pairs each class wins.
 
     Where a pair's score is above the threshold (``inclusive``: or on it) its first class does, or the

@@ -7,7 +7,7 @@ Rules as in ``sklearn/ensemble/_voting.py``, ``sklearn/ensemble/_stacking.py`` a
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +43,8 @@ def lower_hard_vote(model: Any, schema: FeatureSchema) -> LoweredMember:
     recipe = Composition(model)
     chosen = [recipe.part(part, f"estimator {name!r}", schema).chosen() for name, part in _named(model)]
     ballots = recipe.add(concat(len(chosen)), *chosen)
-    choice = recipe.add(_ballots(weights, len(model.classes_), "y = CastLike(winner, x)"), ballots)
-    recipe.add(_ballots(weights, len(model.classes_), "y = CastLike(share, x)"), ballots)
+    choice = recipe.add(_ballots(weights, len(model.classes_), "winner"), ballots)
+    recipe.add(_ballots(weights, len(model.classes_), "share"), ballots)
     return recipe.finish(choice=choice)
 
 
@@ -147,7 +147,7 @@ def _counted(ballots: Array, weights: npt.NDArray[np.float64], classes: int) -> 
     return sums
 
 
-def _ballots(weights: npt.NDArray[np.float64], classes: int, last: str) -> OnnxFragment:
+def _ballots(weights: npt.NDArray[np.float64], classes: int, what: Literal["share", "winner"]) -> OnnxFragment:
     """Return what class indices [n, n_estimators] come to: each class's ``share``, or the ``winner``.
 
     The sums are float64 in any file, so that weights tie just where they do in scikit-learn.
@@ -166,20 +166,18 @@ def _ballots(weights: npt.NDArray[np.float64], classes: int, last: str) -> OnnxF
             f"s{index} = Add(s{index - 1}, v{index})" if index else "s0 = Identity(v0)",
         ]
     sums = f"s{len(weights) - 1}"
-    lines.append(f"share = Div({sums}, total)" if "share" in last else f"winner = ArgMax <axis = 1> ({sums})")
+    lines.append(f"share = Div({sums}, total)" if what == "share" else f"winner = ArgMax <axis = 1> ({sums})")
     constants = {f"i{index}": np.array([index]) for index in range(len(weights))}
     names = ", ".join(["x", "classes", *constants])
 
     def reference(x: Array) -> Array:
         counted = _counted(x, weights, classes)
-        return (
-            np.asarray(counted / weights.sum())
-            if "share" in last
-            else counted.argmax(axis=1)[:, None].astype(np.float64)
-        )
+        if what == "share":
+            return np.asarray(counted / weights.sum())
+        return np.asarray(counted.argmax(axis=1)[:, None], dtype=np.float64)
 
     return OnnxFragment(
-        text=f"ballots ({names}) => (y) {{ {' '.join(lines)} {last} }}",
+        text=f"ballots ({names}) => (y) {{ {' '.join(lines)} y = CastLike({what}, x) }}",
         reference=reference,
         constants={"classes": np.arange(classes, dtype=np.float64)[None, :]} | constants,
     )

@@ -10,7 +10,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import numpy.typing as npt
 from sklearn import compose, linear_model, multiclass, multioutput, preprocessing, semi_supervised
 from sklearn.base import is_classifier, is_regressor
 
@@ -20,10 +19,12 @@ from glulam.decision import Decision
 from glulam.errors import UnsupportedModelError
 from glulam.fragments import Recipe, affine, concat, exponential, select, two_classes
 from glulam.hookspecs import ModelPlugin, Signature
-from glulam.program import LoweredMember, OnnxFragment, Width
+from glulam.program import LoweredMember, OnnxFragment
 from glulam.schema import FeatureSchema
-from glulam_plugins.models._kernels import one_against_one
-from glulam_plugins.models._linear import argmax, is_linear, normalised, positive, scores_of
+from glulam_plugins.models._fragments import above_zero, largest, normalised, same
+from glulam_plugins.models._kernels import one_against_one, pair_wins
+from glulam_plugins.models._linear import is_linear, scores_of
+from glulam_plugins.models._sklearn_parts import narrowest
 
 __all__ = ["delegate_of", "is_made_of_others", "lower_several", "plugin_of", "several_signature"]
 
@@ -80,51 +81,40 @@ def lower_several(model: Any, schema: FeatureSchema) -> LoweredMember:
         return _lower_target(model, schema)
     if type(model) in (multioutput.ClassifierChain, multioutput.RegressorChain):
         return _lower_chain(model, schema)
-    recipe = Recipe()
     if type(model) is multiclass.OneVsOneClassifier:
-        return _lower_pairs(model, schema, recipe)
+        return _lower_pairs(model, schema)
     if type(model) is multiclass.OneVsRestClassifier:
-        return _lower_one_against_rest(model, schema, recipe)
-    parts = [recipe.member(_lowered(part, schema, model)) for part in model.estimators_]
-    recipe.add(concat(len(parts)), *parts)
-    return recipe.lowered(arithmetic=_width(model, schema))
+        return _lower_one_against_rest(model, schema)
+    recipe, parts = Recipe(), [_lowered(part, schema, model) for part in model.estimators_]
+    recipe.add(concat(len(parts)), *[recipe.member(part) for part in parts])
+    return recipe.lowered(arithmetic=narrowest(parts))
 
 
 def _lowered(part: Any, schema: FeatureSchema, owner: Any) -> LoweredMember:
     """Lower a part with its own plugin; a part that cannot be is refused with its owner's name."""
+    if type(part).__name__ == "_ConstantPredictor":
+        raise UnsupportedModelError(
+            f"sklearn: {type(owner).__name__}: a class was seen in all rows or in none; leave it out"
+        )
     try:
         return plugin_of(part).lower(part, schema)
     except UnsupportedModelError as error:
         raise UnsupportedModelError(f"sklearn: {type(owner).__name__}: {error}") from error
 
 
-def _width(model: Any, schema: FeatureSchema) -> Width:
-    """Return the type that the parts of a model compute in, the narrowest of them."""
-    wide = [
-        numeric_schema(len(schema) + (number if hasattr(model, "order_") else 0))
-        for number in range(len(model.estimators_))
-    ]
-    widths = {_lowered(part, each, model).arithmetic for part, each in zip(model.estimators_, wide, strict=True)}
-    return "float32" if "float32" in widths else "float64"
-
-
-def _probability(part: Any, schema: FeatureSchema, owner: Any, recipe: Recipe, source: str = "features") -> str:
+def _probability(recipe: Recipe, lowered: LoweredMember, source: str = "features") -> str:
     """Add a binary classifier's chance of its second class."""
-    if type(part).__name__ == "_ConstantPredictor":
-        raise UnsupportedModelError(
-            f"sklearn: {type(owner).__name__}: a class was seen in all rows or in none; leave it out"
-        )
-    return recipe.add(select([1]), recipe.member(_lowered(part, schema, owner), source))
+    return recipe.add(select([1]), recipe.member(lowered, source))
 
 
-def _score(part: Any, schema: FeatureSchema, owner: Any, recipe: Recipe) -> tuple[str, float]:
+def _score(part: Any, lowered: LoweredMember, owner: Any, recipe: Recipe) -> tuple[str, float]:
     """Add what ``sklearn.multiclass._predict_binary`` reads off a part, and what it is compared with."""
     if is_regressor(part):
-        return recipe.member(_lowered(part, schema, owner)), 0.5
+        return recipe.member(lowered), 0.5
     if not hasattr(part, "decision_function"):
-        return _probability(part, schema, owner, recipe), 0.5
+        return _probability(recipe, lowered), 0.5
     if not hasattr(part, "predict_proba"):
-        return recipe.member(_lowered(part, schema, owner)), 0.0
+        return recipe.member(lowered), 0.0
     if is_linear(part):
         return recipe.add(scores_of(part)), 0.0
     raise UnsupportedModelError(
@@ -133,34 +123,35 @@ def _score(part: Any, schema: FeatureSchema, owner: Any, recipe: Recipe) -> tupl
     )
 
 
-def _lower_one_against_rest(model: Any, schema: FeatureSchema, recipe: Recipe) -> LoweredMember:
+def _scores(model: Any, parts: list[LoweredMember], recipe: Recipe) -> tuple[str, float]:
+    """Add the scores of all parts side by side, and what they are compared with."""
+    found = [_score(part, each, model, recipe) for part, each in zip(model.estimators_, parts, strict=True)]
+    return recipe.add(concat(len(found)), *(name for name, _ in found)), found[0][1]
+
+
+def _lower_one_against_rest(model: Any, schema: FeatureSchema) -> LoweredMember:
     many = len(model.estimators_) > 1
-    width = _width(model, schema)
-    if model.multilabel_ and not hasattr(model, "predict_proba"):
-        raise UnsupportedModelError(
-            "sklearn: OneVsRestClassifier on several labels gives no probabilities; use parts with predict_proba"
-        )
+    recipe, parts = Recipe(), [_lowered(part, schema, model) for part in model.estimators_]
+    width = narrowest(parts)
     if not hasattr(model, "predict_proba"):
-        scores = [_score(part, schema, model, recipe) for part in model.estimators_]
-        recipe.add(concat(len(scores)), *(name for name, _ in scores))
-        return recipe.lowered(arithmetic=width, decision=Decision(threshold=scores[0][1]))
-    if model.multilabel_:
-        recipe.add(concat(len(model.estimators_)), *(_probability(p, schema, model, recipe) for p in model.estimators_))
-        return recipe.lowered(arithmetic=width)
-    decided = all(not hasattr(part, "decision_function") or is_linear(part) for part in model.estimators_)
+        if model.multilabel_:
+            raise UnsupportedModelError(
+                "sklearn: OneVsRestClassifier on several labels gives no probabilities; use parts with predict_proba"
+            )
+        _, threshold = _scores(model, parts, recipe)
+        return recipe.lowered(arithmetic=width, decision=Decision(threshold=threshold))
     choice = ""
-    if decided:
-        scores = [_score(part, schema, model, recipe) for part in model.estimators_]
-        together = recipe.add(concat(len(scores)), *(name for name, _ in scores))
-        if many or scores[0][1] == 0.0:
-            choice = recipe.add(argmax() if many else positive(), together)
-    parts = [_probability(part, schema, model, recipe) for part in model.estimators_]
-    together = recipe.add(concat(len(parts)), *parts)
-    recipe.add(normalised() if many else two_classes(), together)
+    if not model.multilabel_ and all(not hasattr(p, "decision_function") or is_linear(p) for p in model.estimators_):
+        scores, threshold = _scores(model, parts, recipe)
+        if many or threshold == 0.0:
+            choice = recipe.add(largest() if many else above_zero(), scores)
+    together = recipe.add(concat(len(parts)), *[_probability(recipe, part) for part in parts])
+    if not model.multilabel_:
+        recipe.add(normalised(0.0) if many else two_classes(), together)
     return recipe.lowered(arithmetic=width, choice=choice)
 
 
-def _lower_pairs(model: Any, schema: FeatureSchema, recipe: Recipe) -> LoweredMember:
+def _lower_pairs(model: Any, schema: FeatureSchema) -> LoweredMember:
     """Lower `OneVsOneClassifier`: votes of pairs, ties broken by the sums of their scores."""
     if model.pairwise_indices_ is not None:
         raise UnsupportedModelError("sklearn: OneVsOneClassifier on precomputed kernels has no exact form")
@@ -169,33 +160,13 @@ def _lower_pairs(model: Any, schema: FeatureSchema, recipe: Recipe) -> LoweredMe
         raise UnsupportedModelError(
             "sklearn: OneVsOneClassifier on two classes is its only estimator; export estimators_[0]"
         )
-    found = [_score(part, schema, model, recipe) for part in model.estimators_]
     if not all(is_classifier(part) for part in model.estimators_):
         raise UnsupportedModelError("sklearn: OneVsOneClassifier of regressors has no exact form; use classifiers")
-    scores = recipe.add(concat(len(found)), *(name for name, _ in found))
-    # A pair's score counts for its second class.
-    votes = recipe.add(_pair_votes(count, found[0][1]), scores)
-    recipe.add(one_against_one(count), votes, recipe.add(affine(-np.eye(len(found)), np.zeros(len(found))), scores))
-    return recipe.lowered(arithmetic=_width(model, schema))
-
-
-def _pair_votes(count: int, threshold: float) -> OnnxFragment:
-    """Return how many pairs each class wins; the second class of a pair wins above the threshold."""
-    pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
-    change = np.array([np.eye(count)[j] - np.eye(count)[i] for i, j in pairs])
-    start = np.array([np.eye(count)[i] for i, _ in pairs]).sum(axis=0)
-
-    def reference(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.asarray((x > threshold).astype(np.float64) @ change + start)
-
-    return OnnxFragment(
-        text="pair_votes (x, limit, zero, one, change, start) => (y) { above = Greater(x, limit)"
-        " on = Where(above, one, zero) moved = MatMul(on, change) y = Add(moved, start) }",
-        reference=reference,
-        constants={
-            "limit": np.array(threshold), "zero": np.array(0.0), "one": np.array(1.0), "change": change, "start": start,
-        },
-    )  # fmt: skip
+    recipe, parts = Recipe(), [_lowered(part, schema, model) for part in model.estimators_]
+    scores, threshold = _scores(model, parts, recipe)
+    votes = recipe.add(pair_wins(count, threshold, for_second=True), scores)
+    recipe.add(one_against_one(count), votes, recipe.add(affine(-np.eye(len(parts)), np.zeros(len(parts))), scores))
+    return recipe.lowered(arithmetic=narrowest(parts))
 
 
 def _lower_chain(model: Any, schema: FeatureSchema) -> LoweredMember:
@@ -203,13 +174,14 @@ def _lower_chain(model: Any, schema: FeatureSchema) -> LoweredMember:
     recipe = Recipe()
     method = getattr(model, "chain_method_", "predict")
     regression = type(model) is multioutput.RegressorChain
+    parts: list[LoweredMember] = []
     said: list[str] = []
     outputs: list[str] = []
     for number, part in enumerate(model.estimators_):
         source = recipe.add(concat(1 + len(said)), "features", *said) if said else "features"
-        wide = numeric_schema(len(schema) + number)
+        parts.append(_lowered(part, numeric_schema(len(schema) + number), model))
         if regression:
-            outputs.append(recipe.member(_lowered(part, wide, model), source))
+            outputs.append(recipe.member(parts[-1], source))
             said.append(outputs[-1])
             continue
         if list(part.classes_) != [0, 1] or not hasattr(model, "predict_proba"):
@@ -217,15 +189,15 @@ def _lower_chain(model: Any, schema: FeatureSchema) -> LoweredMember:
                 "sklearn: ClassifierChain: expected labels 0 and 1 and parts with predict_proba, as scikit-learn "
                 "chains them; encode the labels"
             )
-        outputs.append(_probability(part, wide, model, recipe, source))
+        outputs.append(_probability(recipe, parts[-1], source))
         if method == "predict_proba":
             said.append(outputs[-1])
         elif is_linear(part):
             score = recipe.add(scores_of(part), source)
-            said.append(score if method == "decision_function" else recipe.add(positive(), score))
+            said.append(score if method == "decision_function" else recipe.add(above_zero(), score))
         elif method == "predict" and not hasattr(part, "decision_function"):
             shifted = recipe.add(affine([[1.0]], [-0.5]), outputs[-1])
-            said.append(recipe.add(positive(), shifted))
+            said.append(recipe.add(above_zero(), shifted))
         else:
             raise UnsupportedModelError(
                 f"sklearn: ClassifierChain of {type(part).__name__} chained by {method} has no exact form; use "
@@ -233,7 +205,7 @@ def _lower_chain(model: Any, schema: FeatureSchema) -> LoweredMember:
             )
     order = np.argsort(np.asarray(model.order_))
     recipe.add(select(order), recipe.add(concat(len(outputs)), *outputs))
-    return recipe.lowered(arithmetic=_width(model, schema))
+    return recipe.lowered(arithmetic=narrowest(parts))
 
 
 def _lower_target(model: Any, schema: FeatureSchema) -> LoweredMember:
@@ -246,13 +218,13 @@ def _lower_target(model: Any, schema: FeatureSchema) -> LoweredMember:
     if kind is preprocessing.FunctionTransformer:
         function = back.inverse_func
         if function is None:
-            recipe.add(_unary("Identity", lambda x: x), value)
+            recipe.add(same(), value)
         elif function is np.exp:
             recipe.add(exponential(), value)
         elif function is np.expm1:
             recipe.add(affine([[1.0]], [-1.0]), recipe.add(exponential(), value))
         elif function is np.square:
-            recipe.add(_unary("Mul", np.square), value)
+            recipe.add(OnnxFragment("square (x) => (y) { y = Mul(x, x) }", np.square), value)
         else:
             raise UnsupportedModelError(
                 f"sklearn: TransformedTargetRegressor(inverse_func={getattr(function, '__name__', function)!r}) is "
@@ -269,8 +241,3 @@ def _lower_target(model: Any, schema: FeatureSchema) -> LoweredMember:
             "or func=numpy.log1p"
         )
     return recipe.lowered(arithmetic=inner.arithmetic)
-
-
-def _unary(operator: str, reference: Any) -> OnnxFragment:
-    arguments = "x, x" if operator == "Mul" else "x"
-    return OnnxFragment(f"unary (x) => (y) {{ y = {operator}({arguments}) }}", reference)

@@ -1,4 +1,4 @@
-"""What the plugins for scikit-learn's tree models share: asking, storing, and tables that point inside."""
+"""What the plugins for scikit-learn share: making, asking and storing estimators, and tables that point inside."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ from glulam.hookspecs import ModelPlugin
 from glulam.program import Task
 from glulam.schema import FeatureSchema
 
-__all__ = ["TREE", "TRUSTED", "SklearnModel", "answered", "asked", "dense"]
+__all__ = ["TRUSTED", "SklearnModel", "answered", "asked", "dense"]
 
-TREE = "sklearn.tree._tree.Tree"
 TRUSTED = (
-    TREE,
+    "sklearn.tree._tree.Tree",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     # What histogram boosting checks the other columns of models with categories by.
     "functools.partial",

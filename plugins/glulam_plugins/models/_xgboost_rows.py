@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from glulam.program import OnnxFragment
+from glulam.errors import UnsupportedModelError
+from glulam.fragments import exponential, sigmoid, softmax, two_classes
+from glulam.program import Link, OnnxFragment, Scores
+from glulam_plugins.models._fragments import above_zero, largest
+from glulam_plugins.models._xgboost_saved import EXPONENTIAL, HINGE, IDENTITY, LOGISTIC, MULTI, Saved
 
-__all__ = ["as_read", "linear"]
+__all__ = ["AS_RULES", "as_read", "linear", "link_of"]
 
 Array = npt.NDArray[Any]
+Rule = Callable[[], OnnxFragment]
+AS_RULES: dict[Link, Sequence[Rule]] = {"identity": (), "sigmoid": (sigmoid, two_classes), "softmax": (softmax,)}
+"""What a link is where its sums are no forest's."""
 
 
 def as_read(missing: float, codes: npt.NDArray[np.bool_]) -> OnnxFragment:
@@ -71,3 +79,20 @@ def linear(weights: npt.NDArray[np.float32], begin: npt.NDArray[np.float32]) -> 
             "last": np.array(len(weights)),
         },
     )
+
+
+def link_of(saved: Saved, answer: Scores) -> tuple[Link, Sequence[Rule]]:
+    """Return the link of the sums and the rules after it that make the answer; refuse what is not known."""
+    objective, single = saved.objective, saved.n_outputs == 1
+    if objective in MULTI:
+        return ("identity", (largest,)) if (answer, objective) == ("value", "multi:softmax") else ("softmax", ())
+    if objective in LOGISTIC:
+        return ("sigmoid", ()) if answer == "probabilities" and single else ("identity", (sigmoid,))
+    if objective in HINGE:
+        return "identity", (above_zero, two_classes) if answer == "probabilities" and single else (above_zero,)
+    if objective in EXPONENTIAL:
+        return "identity", (exponential,)
+    if objective in IDENTITY:
+        return "identity", ()
+    known = sorted((*LOGISTIC, *MULTI, *HINGE, *EXPONENTIAL, *IDENTITY))
+    raise UnsupportedModelError(f"xgboost: objective {objective!r} is not supported; supported are {known}")

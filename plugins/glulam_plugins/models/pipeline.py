@@ -139,11 +139,21 @@ class _Whole:
     def schema(self) -> FeatureSchema:
         return self.frames.schema(self.transformed)
 
-    def transformed(self, table: Any) -> Float64:
-        """Return the last step's table, dense. ValueError for rows that a transformer refuses."""
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the last step is given sparse rows."""
+        return hasattr(self.stepped(self.frames.native(self.oracle.start)), "toarray")
+
+    def stepped(self, table: Any) -> Any:
+        """Return the last step's table as the steps before it make it."""
         for _, step in self.model.steps[:-1]:
             if not is_identity(step):
                 table = asked(step.transform, table)
+        return table
+
+    def transformed(self, table: Any) -> Float64:
+        """Return the last step's table, dense. ValueError for rows that a transformer refuses."""
+        table = self.stepped(table)
         found = dense(table)
         if hasattr(table, "toarray") and self.takes_gaps_for_missing:
             held = table.copy()
@@ -182,7 +192,7 @@ def _folded(whole: _Whole, lowered: LoweredMember) -> LoweredMember | None:
     used = np.unique(np.concatenate([forest.feature for forest in steps])).tolist()
     if not all(_is_foldable(whole, whole.columns[output]) for output in used):
         return None
-    if whole.takes_gaps_for_missing and _is_sparse(whole) and not all(whole.columns[j].coded for j in used):
+    if whole.takes_gaps_for_missing and whole.is_sparse and not all(whole.columns[j].coded for j in used):
         raise UnsupportedModelError(
             "pipeline: XGBoost takes the zeros of sparse rows for missing, numbers that happen to be 0 as well; "
             "give its transformers sparse_output=False, or the ColumnTransformer sparse_threshold=0"
@@ -203,14 +213,6 @@ def _is_foldable(whole: _Whole, column: Column) -> bool:
         return column.source not in whole.oracle.codes
     codes = whole.oracle.codes[column.source]
     return bool(((codes == np.rint(codes)) & (codes >= 0) & (codes <= _MOST)).all())
-
-
-def _is_sparse(whole: _Whole) -> bool:
-    table = whole.frames.native(whole.oracle.start)
-    for _, step in whole.model.steps[:-1]:
-        if step is not None and step != "passthrough":
-            table = asked(step.transform, table)
-    return hasattr(table, "toarray")
 
 
 def _emitted(whole: _Whole, lowered: LoweredMember) -> LoweredMember:
@@ -239,7 +241,7 @@ def _emitted(whole: _Whole, lowered: LoweredMember) -> LoweredMember:
 def _refuse_near_thresholds(whole: _Whole, forests: list[Forest], exact: list[int]) -> None:
     """Refuse a forest on columns whose last bits may differ, where a threshold could tell."""
     least = EXACT if any(forest.reads == "float64" for forest in forests) else CLOSE
-    if whole.takes_gaps_for_missing and _is_sparse(whole):
+    if whole.takes_gaps_for_missing and whole.is_sparse:
         least = EXACT + 1
     wrong = [position for position, near in enumerate(exact) if near < least]
     if not wrong:

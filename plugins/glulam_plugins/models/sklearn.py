@@ -145,18 +145,17 @@ class Sklearn(SklearnModel):
 
 def _targets(model: Any) -> int:
     """Return how many values a regressor gives a row."""
-    for attribute in ("intercept_", "coef_"):
-        values = np.asarray(getattr(model, attribute, 0.0))
-        if attribute == "coef_" and type(model).__name__ in ("SVR", "NuSVR"):
-            continue
-        if attribute == "coef_" and values.ndim == 2:
-            return len(values)
+    if type(model).__name__ in ("SVR", "NuSVR"):  # whose tables are of support vectors
+        return 1
+    coefficients = np.asarray(getattr(model, "coef_", 0.0))
+    if coefficients.ndim == 2:
+        return len(coefficients)
     outputs = getattr(model, "n_outputs_", None)
     if outputs is not None:
         return int(outputs)
     for attribute in ("dual_coef_", "_y", "y_train_"):
         values = np.asarray(getattr(model, attribute, 0.0))
-        if values.ndim == 2 and type(model).__name__ not in ("SVR", "NuSVR"):
+        if values.ndim == 2:
             return int(values.shape[1])
     return 1
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,15 @@ import xgboost
 from glulam._signature import numeric_schema
 from glulam.errors import ArtifactError, UnsupportedModelError
 from glulam.forest import leaf_ranks
-from glulam.fragments import Recipe, exponential, sigmoid, softmax, two_classes
+from glulam.fragments import Recipe
 from glulam.hookspecs import ModelPlugin, Signature, hookimpl
-from glulam.program import Link, LoweredMember, OnnxFragment, Scores, Task
+from glulam.program import LoweredMember, Scores, Task
 from glulam.schema import Feature, FeatureSchema
 from glulam_plugins.models._early_stopping import stop_rows
-from glulam_plugins.models._fragments import above_zero, largest
-from glulam_plugins.models._xgboost_rows import as_read, linear
-from glulam_plugins.models._xgboost_saved import EXPONENTIAL, HINGE, IDENTITY, LOGISTIC, MULTI, Saved
+from glulam_plugins.models._fragments import largest
+from glulam_plugins.models._xgboost_rows import AS_RULES, as_read, linear, link_of
+from glulam_plugins.models._xgboost_saved import HINGE, LOGISTIC, MULTI, Saved
 from glulam_plugins.models._xgboost_ubjson import read_ubjson
-
-Rule = Callable[[], OnnxFragment]
 
 _CLASSIFIERS = (xgboost.XGBClassifier, xgboost.XGBRFClassifier)
 _REGRESSORS = (xgboost.XGBRegressor, xgboost.XGBRFRegressor, xgboost.XGBRanker)
@@ -41,7 +39,6 @@ _SAVED_BY = {"classifier": xgboost.XGBClassifier, "regressor": xgboost.XGBRegres
 _PROBABILITIES = ("binary:logistic", *MULTI)
 _NOTE = "glulam"  # attribute of a stored Booster
 _BEYOND = "XGBoost's gblinear refuses numbers beyond float32"
-_AS_RULES: dict[Link, Sequence[Rule]] = {"identity": (), "sigmoid": (sigmoid, two_classes), "softmax": (softmax,)}
 
 
 class XGBoost(ModelPlugin):
@@ -137,7 +134,7 @@ class XGBoost(ModelPlugin):
         """Lower what predict uses (up to the best iteration). Refuses what it cannot do exactly."""
         saved = Saved.read(_booster(model))
         answer, iterations, missing = _answer(model), _iterations(model), _missing(model)
-        link, rules = _link_of(saved, answer)
+        link, rules = link_of(saved, answer)
         recipe, value = Recipe(), "features"
         if saved.booster == "gblinear":
             if not np.isnan(missing):
@@ -146,7 +143,7 @@ class XGBoost(ModelPlugin):
             # predict reads these labels off the sums, which may be NaN; then no probability is the largest.
             by_sums = answer == "probabilities" and saved.objective == "multi:softmax"
             choice = recipe.add(largest(), value) if by_sums else ""
-            for rule in (*_AS_RULES[link], *rules):
+            for rule in (*AS_RULES[link], *rules):
                 value = recipe.add(rule(), value)
             return replace(recipe.lowered(arithmetic="float32", choice=choice), float32_only=_BEYOND)
         codes = saved.categorical(iterations)
@@ -281,23 +278,6 @@ def _predict(model: Any, X: npt.NDArray[np.floating[Any]], *, margin: bool = Fal
         validate_features=False,
     )
     return np.asarray(answer)
-
-
-def _link_of(saved: Saved, answer: Scores) -> tuple[Link, Sequence[Rule]]:
-    """Return the link of the sums and the rules after it that make the answer; refuse what is not known."""
-    objective, single = saved.objective, saved.n_outputs == 1
-    if objective in MULTI:
-        return ("identity", (largest,)) if (answer, objective) == ("value", "multi:softmax") else ("softmax", ())
-    if objective in LOGISTIC:
-        return ("sigmoid", ()) if answer == "probabilities" and single else ("identity", (sigmoid,))
-    if objective in HINGE:
-        return "identity", (above_zero, two_classes) if answer == "probabilities" and single else (above_zero,)
-    if objective in EXPONENTIAL:
-        return "identity", (exponential,)
-    if objective in IDENTITY:
-        return "identity", ()
-    known = sorted((*LOGISTIC, *MULTI, *HINGE, *EXPONENTIAL, *IDENTITY))
-    raise UnsupportedModelError(f"xgboost: objective {objective!r} is not supported; supported are {known}")
 
 
 def _schema(saved: Saved) -> FeatureSchema:

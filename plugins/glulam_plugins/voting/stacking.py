@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glulam.errors import ConfigError
+from glulam.fragments import sigmoid, softmax, two_classes
 from glulam.hookspecs import VotingStrategy, hookimpl
 from glulam.program import OnnxFragment, Task
 
@@ -64,12 +65,8 @@ class Stacking(VotingStrategy):
         sums = (votes.reshape(len(votes), -1, 1) * coef).sum(axis=1) + self._intercept
         if n_classes == 1:
             return np.asarray(sums)
-        if n_classes == 2:
-            small = np.exp(-np.abs(sums))
-            chance = np.where(sums >= 0, 1.0, small) / (1.0 + small)
-            return np.column_stack([1.0 - chance, chance])
-        powers = np.exp(sums - sums.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        scores = two_classes().reference(sigmoid().reference(sums)) if n_classes == 2 else softmax().reference(sums)
+        return np.asarray(scores)
 
     def fragment(self, weights: Float64, n_classes: int) -> OnnxFragment:
         """Return the same: the votes side by side, a matrix product, and what makes it probabilities."""
