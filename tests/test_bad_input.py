@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
-
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 

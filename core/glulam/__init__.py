@@ -52,7 +52,11 @@ def __getattr__(name: str) -> Any:
     try:
         value = getattr(import_module(_HOME[name]), name)
     except ModuleNotFoundError as error:
-        if name in ("EnsembleClassifier", "EnsembleRegressor") and error.name in ("sklearn", "joblib", "skops"):
+        if name in ("EnsembleClassifier", "EnsembleRegressor", "export") and error.name in (
+            "sklearn",
+            "joblib",
+            "skops",
+        ):
             raise ModuleNotFoundError(
                 f"glulam.{name} needs {error.name}, which is not installed; "
                 "install it with: pip install 'glulam[train]'",

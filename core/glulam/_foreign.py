@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,22 @@ from glulam import plugins
 from glulam._modelfiles import read_model
 from glulam._native import Native
 from glulam._rows import rows_like
+from glulam._scale import Scale, difference
 from glulam._signature import numeric_schema
 from glulam._tables import as_table, is_array
-from glulam.errors import ConfigError, UnsupportedModelError
+from glulam.errors import ConfigError, GlulamError, UnsupportedModelError
 from glulam.exporting import Subject, check_request, write
 from glulam.hookspecs import ModelPlugin, Signature
-from glulam.program import EnsembleProgram, Guard, OnnxFragment
+from glulam.program import EnsembleProgram, Guard, LoweredMember, OnnxFragment
 from glulam.proof import ParityReport
-from glulam.schema import FeatureSchema
+from glulam.schema import FeatureSchema, Float32CollisionWarning
 
 __all__ = ["export"]
 
 Rows = npt.NDArray[np.floating[Any]]
+_COMPARED = 2_000
+"""Rows that are asked in float64 and in float32, at most."""
+_NOTICEABLE = 1e-5
 _TO_FLOAT32 = float(np.nextafter(2.0**128 - 2.0**103, 0))
 """The largest float64 that float32 does not round to infinity."""
 _PROBED_ALONE = 64
@@ -66,6 +71,11 @@ def export(
     report. Raises UnsupportedModelError naming what cannot be exact, ProofError, ConfigError or
     ArtifactError; then nothing is written.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ConfigError(
+            f"path: expected the name of the file to write, got {type(path).__name__}; the model comes first: "
+            "glulam.export(model, path, X)"
+        )
     target = Path(path)
     check_request(target, overwrite=overwrite, precision=precision, proof_rows=proof_rows)
     if isinstance(model, (str, os.PathLike)):
@@ -83,13 +93,30 @@ def export(
     )  # fmt: skip
 
 
+def _lowered(plugin: ModelPlugin, model: Any, rows: str) -> tuple[Signature, LoweredMember]:
+    """Return what a model takes and answers, and its library-free form.
+
+    Raises UnsupportedModelError also for models that were changed by hand until they fit no rule.
+    """
+    try:
+        signature = plugin.signature(model)
+        lower = plugin.lower if rows == "float32" else plugin.lower_wide
+        return signature, lower(model, signature.schema)
+    except GlulamError:
+        raise
+    except Exception as error:  # whatever a library, or a lowering, says of tables that fit no model
+        raise UnsupportedModelError(
+            f"{type(model).__name__}: has no library-free form, it is not fitted or was changed since: "
+            f"{type(error).__name__}: {' '.join(str(error).split())[:200]}; fit it again"
+        ) from error
+
+
 def _subject(model: Any, X: Any, rows: str) -> Subject:
     """Return a fitted model as something to export."""
     plugin = plugins.required_model_of(model)
     kind = type(model).__name__
-    signature = plugin.signature(model)
+    signature, lowered = _lowered(plugin, model, rows)
     schema = signature.schema
-    lowered = plugin.lower(model, schema) if rows == "float32" else plugin.lower_wide(model, schema)
     if rows == "float64" and lowered.float32_only:
         raise UnsupportedModelError(
             f"{kind}: precision='float64' is not supported: {lowered.float32_only}; "
@@ -123,6 +150,8 @@ def _subject(model: Any, X: Any, rows: str) -> Subject:
         scores="value" if signature.task == "regression" else signature.scores,
         rows="float64" if rows == "float64" else "float32",
     )
+    if X is not None and rows == "float32":
+        _warn_of_rounding(votes, known.encode(X, reorder=True, owner=kind, dtype=np.float64), kind, signature)
     native = Native(
         votes,
         labels=lambda given: _labels(plugin, model, given),
@@ -132,6 +161,34 @@ def _subject(model: Any, X: Any, rows: str) -> Subject:
     member = {"name": plugin.name, "plugin": plugin.name, "weight": 1.0, "versions": plugins.versions(plugin)}
     about = {"type": kind, "members": [member], "validators": [], "codes": True}
     return Subject(program, native, start, about, {"rows": None, "sha256": None, "fitted": None})
+
+
+def _warn_of_rounding(votes: Any, wide: npt.NDArray[np.float64], kind: str, signature: Signature) -> None:
+    """Warn where the model answers rows of float64 otherwise than the same rows in float32, which the file takes."""
+    rows = wide[np.unique(np.linspace(0, len(wide) - 1, _COMPARED).astype(int))]
+    with np.errstate(over="ignore"):
+        narrow = rows.astype(np.float32)
+    if np.array_equal(narrow, rows, equal_nan=True):
+        return
+    try:
+        want, got = votes(0, rows), votes(0, narrow)
+    except ValueError:  # rows that the model refuses
+        return
+    size = (
+        1.0
+        if signature.scores == "probabilities" and signature.task != "regression"
+        else Scale.of_values(want).size(want)
+    )
+    far = difference(want, got) / size
+    changed = int(np.count_nonzero((far > _NOTICEABLE).any(axis=1)))
+    if changed:
+        warnings.warn(
+            f"{kind}: {changed} of {len(rows)} rows are answered otherwise once they are rounded to float32, which the "
+            f"file takes, by up to {np.nanmax(far):.3g}: they lie on thresholds that float32 cannot tell apart. Export "
+            "with precision='float64', or fit the model on float32",
+            Float32CollisionWarning,
+            stacklevel=4,
+        )
 
 
 def _with_blanks(schema: FeatureSchema, X: Any, kind: str) -> FeatureSchema:
@@ -149,6 +206,8 @@ def _labels(plugin: ModelPlugin, model: Any, rows: Rows) -> npt.NDArray[Any] | N
     if labels is None:
         return None
     known = np.asarray(labels)
+    if known.ndim == 2 and known.shape[1] == 1:  # CatBoost's way with several classes
+        known = known[:, 0]
     return known.astype(np.str_) if known.dtype.kind in "OU" else known
 
 
@@ -183,6 +242,11 @@ def _accepted(
             votes(0, rows)
         except ValueError:
             return False
+        except Exception as error:  # a model that was changed by hand may fail in any way
+            raise UnsupportedModelError(
+                f"{kind}: does not answer rows: {type(error).__name__}: {' '.join(str(error).split())[:200]}; "
+                "fit it again"
+            ) from error
         return True
 
     if not answers(start):
@@ -196,9 +260,7 @@ def _accepted(
     row = start[np.isfinite(start).all(axis=1)][:1] if np.isfinite(start).all(axis=1).any() else start[:1]
     missing = _refused(answers, row, np.nan)
     infinite = _refused(answers, row, np.inf)
-    limit = float(np.finfo(start.dtype).max)
-    if start.dtype == np.float64 and infinite.any() and _refused(answers, row, 1e39).any():
-        limit = _TO_FLOAT32
+    limit = _limits(answers, row, infinite)
     features = tuple(
         replace(feature, missing="error" if refused else "allow")
         if feature.unseen != "missing" or not refused
@@ -227,7 +289,39 @@ def _refused(answers: Any, row: Rows, value: float) -> npt.NDArray[np.bool_]:
     return refused if refused.any() else np.ones(count, dtype=bool)
 
 
-def _guard(missing: npt.NDArray[np.bool_], infinite: npt.NDArray[np.bool_], limit: float) -> Guard:
+def _limits(answers: Any, row: Rows, infinite: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Return the size up to which each feature's numbers are answered, float64 [n_features].
+
+    Most libraries answer all finite numbers. One that reads float32 refuses what is beyond it; a
+    scaler makes large ones infinite, which the model behind it refuses.
+    """
+    most = float(np.finfo(row.dtype).max)
+    limits = np.full(len(infinite), most)
+    if not infinite.any() or answers(np.full_like(row, most)):
+        return limits
+
+    def taken(feature: int, value: float) -> bool:
+        tried = np.repeat(row, 2, axis=0)
+        tried[:, feature] = value, -value
+        return all(answers(tried[one : one + 1]) for one in range(2))
+
+    if row.dtype == np.float64 and answers(np.full_like(row, _TO_FLOAT32)):
+        return np.full(len(infinite), _TO_FLOAT32)
+    for feature in np.flatnonzero(infinite)[:_PROBED_ALONE]:
+        if taken(feature, most):
+            continue
+        low, high = 0.0, float(np.log2(most))
+        if row.dtype == np.float64 and taken(feature, _TO_FLOAT32):
+            limits[feature] = _TO_FLOAT32
+            continue
+        while high - low > 0.5:  # a little less than the library takes, never more
+            middle = (low + high) / 2
+            low, high = (middle, high) if taken(feature, 2.0**middle) else (low, middle)
+        limits[feature] = 2.0**low
+    return limits
+
+
+def _guard(missing: npt.NDArray[np.bool_], infinite: npt.NDArray[np.bool_], limit: npt.NDArray[np.float64]) -> Guard:
     """Return the check that no feature holds a NaN, or a number beyond the limit, that the library refuses."""
 
     def reference(rows: Rows) -> npt.NDArray[np.bool_]:
@@ -241,5 +335,5 @@ def _guard(missing: npt.NDArray[np.bool_], infinite: npt.NDArray[np.bool_], limi
         " most = ReduceMax <keepdims = 0> (number, axis)"
         " refused = Cast <to = 9> (most) valid = Not(refused) }"
     )
-    constants = {"missing": missing, "infinite": infinite, "limit": np.array(limit), "axis": np.array([1])}
+    constants = {"missing": missing, "infinite": infinite, "limit": limit, "axis": np.array([1])}
     return Guard("finite", OnnxFragment(text, reference, constants))

@@ -37,10 +37,12 @@ def read_model(path: Path) -> Any:
     """
     _refuse_what_is_never_read(path)
     seconds = _SECONDS + _SECONDS_A_MEGABYTE * path.stat().st_size / 1e6
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(part for part in sys.path if part and Path(part).is_absolute())
+    }
     try:
         trial = subprocess.run(
-            [sys.executable, "-c", _TRIAL, str(path)],
+            [sys.executable, "-P", "-c", _TRIAL, str(path)],  # -P: nothing is imported from where this is run
             env=environment, capture_output=True, timeout=seconds, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
@@ -102,10 +104,12 @@ def _names() -> list[str]:
 def _opened(path: Path, names: Sequence[str]) -> tuple[str, Any]:
     """Return the plugin that reads a file, and the model. Raises ArtifactError if none does."""
     suffixes: dict[str, list[str]] = {}
+    missing = []
     for name in names:
         try:
             plugin = plugins.model(name)
-        except PluginError:
+        except PluginError as error:
+            missing.append(str(error))
             continue
         for suffix in plugin.suffixes:
             suffixes.setdefault(suffix, []).append(name)
@@ -116,5 +120,5 @@ def _opened(path: Path, names: Sequence[str]) -> tuple[str, Any]:
     known = ", ".join(f"{suffix} ({' or '.join(found)})" for suffix, found in sorted(suffixes.items()))
     raise ArtifactError(
         f"{path}: expected a model file of an installed library, by its suffix and content: {known}; "
-        "save the model in one of these formats"
+        + "; ".join(["save the model in one of these formats", *missing])
     )

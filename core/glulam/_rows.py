@@ -148,9 +148,11 @@ def _random_rows(schema: FeatureSchema, training: Rows, random: np.random.Genera
     seen = ~np.isnan(finite).all(axis=0)
     low, high = np.zeros(len(schema)), np.ones(len(schema))
     low[seen], high[seen] = np.nanmin(finite[:, seen], axis=0), np.nanmax(finite[:, seen], axis=0)
-    slack = 0.1 * (high - low) + 1e-3
+    with np.errstate(over="ignore"):
+        slack = 0.1 * (high - low) + 1e-3
     limit = float(np.finfo(np.float32).max)
-    spread = random.uniform(np.maximum(low - slack, -limit / 2), np.minimum(high + slack, limit / 2), (count, len(low)))
+    low, high = np.clip(low - slack, -limit / 2, limit / 2), np.clip(high + slack, -limit / 2, limit / 2)
+    spread = random.uniform(low, high, (count, len(low)))
     made = spread.astype(training.dtype)
     # A few whole numbers are codes, of which libraries may know no others.
     for feature in range(len(schema)):

@@ -28,7 +28,10 @@ def sklearn_signature(model: Any) -> Signature:
     kind = type(model).__qualname__
     count = getattr(model, "n_features_in_", None)
     if count is None:
-        raise UnsupportedModelError(f"{kind}: expected a fitted estimator with n_features_in_; fit it first")
+        raise UnsupportedModelError(
+            f"{kind}: expected a fitted estimator of rows [n, n_features_in_]; fit it first, or export the model of "
+            "rows that it is a part of"
+        )
     schema = numeric_schema(int(count), getattr(model, "feature_names_in_", None))
     classes = getattr(model, "classes_", None)
     if classes is None:

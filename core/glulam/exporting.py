@@ -18,7 +18,7 @@ from glulam.hookspecs import Exporter
 from glulam.interpreter import Outputs
 from glulam.metadata import Description, json_classes
 from glulam.program import EnsembleProgram, LoweredMember
-from glulam.proof import Native, ParityReport, prove
+from glulam.proof import TOLERANCE, Native, ParityReport, prove
 from glulam.runtime import ProductionEnsemble, _session_options
 
 if TYPE_CHECKING:
@@ -168,7 +168,15 @@ def _narrowest(
 ) -> tuple[bytes, ParityReport]:
     """Export in float32, or in float64 where float32 is too narrow or labels hang on its last digit."""
     if any(member.may_overflow for member in subject.program.members):
-        return _proven(subject, writer, "float64", proof_rows, options)
+        try:
+            return _proven(subject, writer, "float64", proof_rows, options)
+        except ProofError as first:
+            for width in ("float64", "float32"):  # terms that cancel, and libraries that multiply in float32
+                try:
+                    return _proven(subject, writer, width, proof_rows, options, tolerance=TOLERANCE["float32"])
+                except ProofError:
+                    continue
+            raise first
     try:
         narrow = _proven(subject, writer, "float32", proof_rows, options)
     except ProofError as error:
@@ -211,7 +219,12 @@ def verify(ensemble: Ensemble, path: Path, *, proof_rows: int = 20_000) -> Parit
 
 
 def _proven(
-    subject: Subject, writer: Exporter, precision: str, proof_rows: int, options: Mapping[str, Any]
+    subject: Subject,
+    writer: Exporter,
+    precision: str,
+    proof_rows: int,
+    options: Mapping[str, Any],
+    tolerance: float | None = None,
 ) -> tuple[bytes, ParityReport]:
     """Return exported bytes and their proof.
 
@@ -224,7 +237,9 @@ def _proven(
     whole = data
     if options.get("outputs") is not None:
         whole = writer.export(program, precision=precision, **{k: v for k, v in options.items() if k != "outputs"})
-    report = prove(guarded, Run(whole), subject.native, subject.rows, precision=precision, rows=proof_rows)
+    report = prove(
+        guarded, Run(whole), subject.native, subject.rows, precision=precision, rows=proof_rows, tolerance=tolerance
+    )
     if whole is not data:
         expected, got = Run(whole).raw(subject.rows), Run(data).raw(subject.rows)
         for name, values in got.items():

@@ -203,10 +203,11 @@ class Recipe:
         decision: Decision | None = None,
         choice: str = "",
         extras: dict[str, str] | None = None,
+        by_sums: bool = False,
     ) -> LoweredMember:
         """Return the steps as a lowered model; the last one added is its vote, or the sums under ``link``.
 
         It is ``wide`` if features are multiplied, or a part is; for float32 rows only if a part is.
         """
         body = Steps(tuple(self._steps), choice, extras or {})
-        return LoweredMember(body, link, arithmetic, decision or Decision(), self._wide, self._float32_only)
+        return LoweredMember(body, link, arithmetic, decision or Decision(), by_sums, self._wide, self._float32_only)

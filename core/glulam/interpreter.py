@@ -72,15 +72,19 @@ def member_leaves(member: LoweredMember, rows: Rows) -> npt.NDArray[np.int32] | 
     return forest.leaves(rows if source == "features" else run_steps(body, rows)[source])
 
 
-def member_vote(member: LoweredMember, rows: Rows) -> Float64:
-    """Return one member's vote: probabilities [n, n_classes], or values [n, n_targets]."""
+def _raw(member: LoweredMember, rows: Rows) -> Float64:
+    """Return what a member computes before its link."""
     body = member.body
     if isinstance(body, Steps):
-        raw = run_steps(body, rows)[body.steps[-1].name]
-    elif isinstance(body, Forest):
-        raw = body.raw(rows)
-    else:
-        raw = np.asarray(body.reference(rows), dtype=np.float64)
+        return run_steps(body, rows)[body.steps[-1].name]
+    if isinstance(body, Forest):
+        return body.raw(rows)
+    return np.asarray(body.reference(rows), dtype=np.float64)
+
+
+def member_vote(member: LoweredMember, rows: Rows) -> Float64:
+    """Return one member's vote: probabilities [n, n_classes], or values [n, n_targets]."""
+    raw = _raw(member, rows)
     if isinstance(member.last, OnnxFragment):
         return raw
     divisor = member.last.divisor
@@ -128,7 +132,10 @@ def interpret(program: EnsembleProgram, rows: Rows) -> Outputs:
     valid = np.ones(len(rows), dtype=bool)
     for guard in program.guards:
         valid &= guard.rule.reference(rows)
-    body = program.members[0].body
+    member = program.members[0]
+    body = member.body
+    if program.vote is None and member.by_sums:
+        label = labels(program, scores, _raw(member, rows).argmax(axis=1))
     extras = {}
     if program.vote is None and isinstance(body, Steps):
         values = run_steps(body, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -122,11 +123,20 @@ def _resolve_one(entry: Any, task: Task, schema: FeatureSchema, prefit: bool) ->
             raise ConfigError(f"member {name!r}: {error}") from error
         _check_known_params(name, plugin.make(task, {}, schema), what)
         return Member(name, plugin, estimator)
-    if isinstance(what, type) or not hasattr(what, "predict"):
+    # An unfitted StackingClassifier has no predict yet; a Booster has no fit.
+    if isinstance(what, type) or not (hasattr(what, "fit") or hasattr(what, "predict")):
         raise ConfigError(f"member {name!r}: expected an estimator instance with fit and predict, got {what!r}")
     if hasattr(what, "get_params"):  # a library's raw Booster does not tell what it is for
         _check_task(name, what, task)
-    return Member(name, plugins.model_of(what) or AnyEstimator(), what if prefit else clone(what))
+    return Member(name, plugins.model_of(what) or AnyEstimator(), what if prefit else _copy(what))
+
+
+def _copy(estimator: Any) -> Any:
+    """Return an unfitted copy. CatBoost changes lists among its parameters, which scikit-learn's clone refuses."""
+    try:
+        return clone(estimator)
+    except RuntimeError:
+        return copy.deepcopy(estimator)
 
 
 def _check_known_params(name: str, default: Any, params: Mapping[str, Any]) -> None:
@@ -151,7 +161,7 @@ def _check_task(name: str, estimator: Any, task: Task) -> None:
     if wanted == "classifier" and not hasattr(estimator, "predict_proba"):
         raise ConfigError(
             f"member {name!r}: {type(estimator).__name__} has no predict_proba; members vote with probabilities "
-            "(for an SVC set probability=True, or wrap it in CalibratedClassifierCV)"
+            "(wrap it in CalibratedClassifierCV)"
         )
 
 

@@ -280,6 +280,10 @@ def exporter(name: str) -> Exporter:
 def required_model_of(estimator: Any) -> ModelPlugin:
     """Return the plugin that accepts an estimator. Raises UnsupportedModelError naming its class if none does."""
     plugin = model_of(estimator)
+    if plugin is None and isinstance(estimator, type):
+        raise UnsupportedModelError(
+            f"expected a fitted estimator, got the class {estimator.__qualname__}; make an instance of it and fit that"
+        )
     if plugin is None:
         raise UnsupportedModelError(
             f"no plugin can lower {type(estimator).__module__}.{type(estimator).__qualname__} exactly; "

@@ -129,6 +129,9 @@ class LoweredMember:
     decision
         How the library's own ``predict`` reads the label off the vote when the model is exported
         alone: by default the largest, the first of equal ones.
+    by_sums
+        Whether ``predict`` chooses the largest of the sums instead of their softmax, in which sums that
+        differ in the last digit may be equal.
     wide
         whether float32 is too narrow, whatever a proof finds: features themselves are multiplied, which
         could overflow it, or a rule magnifies the last digit; then sums are taken in float64
@@ -140,6 +143,7 @@ class LoweredMember:
     link: Link = "identity"
     arithmetic: Width = "float64"
     decision: Decision = field(default_factory=Decision)
+    by_sums: bool = False
     wide: bool = False
     float32_only: str = ""
 

@@ -33,30 +33,28 @@ def fitted(case: Case) -> Fitted:
         return case.fit()
 
 
-def agree(
-    name: str, want: np.ndarray, got: np.ndarray, precision: str, rows: np.ndarray, wide: np.ndarray | None
-) -> None:
-    """Compare an output: probabilities absolutely, values by how far they are from the usual one.
-
-    ``wide`` is what a library that multiplies rows in their own type answers in float64: it cannot be
-    held to more digits than it computes.
-    """
+def agree(name: str, want: np.ndarray, got: np.ndarray, precision: str, rows: np.ndarray) -> None:
+    """Compare an output: probabilities absolutely, values by how far they are from the usual one, or its spread."""
+    eps = np.finfo(want.dtype).eps if want.dtype == np.float32 else np.finfo(np.float64).eps
     want, got = np.asarray(want, dtype=np.float64), np.asarray(got, dtype=np.float64)
     assert want.shape == got.shape, f"{name}: expected {want.shape}, got {got.shape}"
+    allowed: np.ndarray | float = 1.001e-6 if precision == "float32" else 1.001e-12
     size: np.ndarray | float = 1.0
     if name != "probabilities":
-        known = want[np.isfinite(want)]
-        spread = max(np.median(np.abs(known - np.median(known))), 1e-12 * np.abs(known).max(initial=0.0)) or 1.0
-        size = np.maximum(np.abs(want), spread)
-        size = np.where(np.isfinite(size), size, 1.0)
+        columns = want.reshape(len(want), -1)
+        usual = np.array([np.median(column[np.isfinite(column)]) for column in columns.T])
+        with np.errstate(over="ignore"):
+            spread = np.array([np.std(column[np.isfinite(column)]) for column in columns.T])
+        spread = np.where(np.isfinite(spread), spread, 0.0)
+        away = np.where(np.isfinite(columns), np.abs(columns - usual), 0.0)
+        size = np.maximum(np.maximum(away, np.where(spread > 1e-12 * np.abs(usual), spread, np.abs(usual))), 1e-300)
+        size = size.reshape(want.shape)
+        allowed = allowed + np.where(np.isfinite(want), 64 * eps * np.abs(want), 0.0) / size
     with np.errstate(invalid="ignore"):
         difference = np.where((want == got) | (np.isnan(want) & np.isnan(got)), 0.0, np.abs(want - got)) / size
-    allowed = 2e-6 if precision == "float32" or want.dtype == np.float32 else 1e-11
-    if wide is not None:
-        allowed = allowed + 2 * np.abs(want - wide) / size
-    worst = np.unravel_index(np.argmax(np.nan_to_num(difference, nan=np.inf)), difference.shape)
+    worst = np.unravel_index(np.argmax(np.nan_to_num(difference - allowed, nan=np.inf)), difference.shape)
     assert (difference <= allowed).all(), (
-        f"{name}: expected {want[worst]}, got {got[worst]} for {rows[worst[0]].tolist()}"
+        f"{name}: expected {want[worst]}, got {got[worst]} ({difference[worst]:.3g}) for {rows[worst[0]].tolist()}"
     )
 
 
@@ -90,7 +88,9 @@ def test_exact(case, precision, tmp_path):
     assert file.ir_version == (11 if sets else 10)
     assert {entry.domain: entry.version for entry in file.opset_import} == {"": 18, "ai.onnx.ml": 5}
 
-    session = onnxruntime.InferenceSession(path)
+    one_thread = onnxruntime.SessionOptions()
+    one_thread.intra_op_num_threads = 1  # with more, hundreds of leaves are added in another order than XGBoost's
+    session = onnxruntime.InferenceSession(path, one_thread)
     dtype = helper.tensor_dtype_to_np_dtype(file.graph.input[0].type.tensor_type.elem_type)
     assert dtype == (np.float64 if precision == "float64" else np.float32)
     rows = nasty_rows(model.model, model.rows.astype(dtype))
@@ -109,8 +109,6 @@ def test_exact(case, precision, tmp_path):
     )
     assert known.mean() > 0.8  # a library that overflows to NaN has no answer
     lowered = lower(model.model)[0]
-    rounds = lowered.may_overflow and lowered.arithmetic == "float32" and dtype == np.float32
-    wide = native(model, rows[known].astype(np.float64)) if rounds else {}
     rows, got, want = rows[known], *({name: v[known] for name, v in each.items()} for each in (got, want))
     # A raw Booster predicts no labels.
     assert set(names) - {"valid", "label"} <= set(want) <= set(names)
@@ -118,7 +116,8 @@ def test_exact(case, precision, tmp_path):
         if name != "label":
             narrow = "float32" if values.dtype == np.float32 else lowered.arithmetic
             narrow = report.precision if narrow == "float64" else narrow
-            agree(name, values, got[name], narrow, rows, wide.get(name))
+            promised = "float32" if report.tolerance == 1e-6 else narrow
+            agree(name, values, got[name], promised, rows)
     if "label" in want:
         check_labels(case, want, got, rows)
     keep(case, precision, path, rows, got)
@@ -135,7 +134,7 @@ def check_labels(case: Case, want: dict[str, np.ndarray], got: dict[str, np.ndar
     margin = np.abs(scores[:, 0] - case.threshold) if scores.shape[1] == 1 else scores[:, -1] - scores[:, -2]
     if scores.shape[1] == 2 and case.threshold:
         margin = np.abs(np.asarray(want["probabilities"])[:, 1] - case.threshold)
-    assert (margin[differ] <= 4e-6).all(), rows[differ][0].tolist()
+    assert (margin[differ] <= 2e-6).all(), rows[differ][0].tolist()  # twice: the distance of two scores
 
 
 def keep(case: Case, precision: str, path: Path, rows: np.ndarray, got: dict[str, np.ndarray]) -> None:

@@ -27,6 +27,8 @@ def emit_votes(program: EnsembleProgram, graph: Graph) -> tuple[str, dict[str, s
     values: dict[str, str] = {}
     for name, member in zip(program.names, program.members, strict=True):
         part, values = _emit_body(member, graph, name)
+        if member.by_sums and program.vote is None:
+            values = values | {"choice": graph.add("ArgMax", [part], "largest_sum", axis=1, keepdims=1)}
         part, matrix, offset, divisor = _linked(member, graph, part, name, width)
         parts.append(part)
         maps.append(matrix)

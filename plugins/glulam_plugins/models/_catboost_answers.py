@@ -87,7 +87,7 @@ def classified(model: Any, forest: Forest) -> LoweredMember:
     if forest.n_outputs == 1 and len(classes(model)) == 2:
         return LoweredMember(forest, "sigmoid", decision=Decision(threshold=threshold))
     if fitted_to == "MultiClass":
-        return LoweredMember(forest, "softmax")
+        return LoweredMember(forest, "softmax", by_sums=True)
     if fitted_to == "MultiClassOneVsAll":
         recipe = Recipe()
         sums = recipe.add(forest)

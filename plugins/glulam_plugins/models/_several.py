@@ -41,9 +41,12 @@ _known: WeakKeyDictionary[Any, ModelPlugin] = WeakKeyDictionary()
 
 def plugin_of(model: Any) -> ModelPlugin:
     """Return the plugin of a part, asked for once: proofs ask a model hundreds of times."""
-    if model not in _known:
-        _known[model] = plugins.required_model_of(model)
-    return _known[model]
+    try:
+        if model not in _known:
+            _known[model] = plugins.required_model_of(model)
+        return _known[model]
+    except TypeError:  # CatBoost's models cannot be hashed
+        return plugins.required_model_of(model)
 
 
 def is_made_of_others(model: Any) -> bool:

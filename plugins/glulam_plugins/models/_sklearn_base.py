@@ -45,6 +45,21 @@ class SklearnModel(ModelPlugin):
     trusted: ClassVar[tuple[str, ...]] = TRUSTED
     """Types that skops leaves to its callers; `restore` checks the trees among them."""
 
+    fits_wide: ClassVar[bool] = False
+    """Whether members are fitted on their float32 rows as float64: scikit-learn multiplies in the type of the fit."""
+
+    def fit(
+        self,
+        model: Any,
+        X: npt.NDArray[np.float32],
+        y: npt.NDArray[Any],
+        sample_weight: npt.NDArray[np.float64] | None = None,
+        eval_set: tuple[npt.NDArray[np.float32], npt.NDArray[Any]] | None = None,
+    ) -> Any:
+        """Fit; ``eval_set`` is ignored."""
+        rows: Any = X.astype(np.float64) if self.fits_wide else X
+        return super().fit(model, rows, y, sample_weight)
+
     def accepts(self, model: Any) -> bool:
         """Tell whether this is one of the estimators themselves, not a subclass with other rules."""
         return type(model) in self.kinds

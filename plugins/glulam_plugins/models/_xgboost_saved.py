@@ -81,10 +81,10 @@ class Saved:
         scores = np.atleast_1d(np.asarray(json.loads(self._learner["learner_model_param"]["base_score"]), np.float32))
         if self.objective in LOGISTIC:
             chance = np.clip(scores, _LEAST, np.float32(1.0) - _LEAST)
-            scores = -np.log(np.float32(1.0) / chance - np.float32(1.0))
+            scores = -_log(np.float32(1.0) / chance - np.float32(1.0))
         elif self.objective in EXPONENTIAL:
             with np.errstate(divide="ignore"):
-                scores = np.log(scores)
+                scores = _log(scores)
         if not np.isfinite(scores).all():
             raise UnsupportedModelError(
                 f"xgboost: the base score of objective {self.objective!r} has no finite margin (a target that is "
@@ -151,6 +151,11 @@ class _Share:
 
     def of(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         return ((values + self.base) - self.base) * self.weight
+
+
+def _log(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the logarithm as C's logf has it; numpy's own in float32 may be a digit off, and all sums with it."""
+    return np.log(values.astype(np.float64)).astype(np.float32)
 
 
 def _tree_model(booster: Mapping[str, Any]) -> Any:

@@ -31,6 +31,7 @@ class AdaBoost(SklearnModel):
     """scikit-learn's AdaBoostClassifier (SAMME) and AdaBoostRegressor (R2), of any base estimator."""
 
     name = "adaboost"
+    fits_wide = True
     kinds = (AdaBoostClassifier, AdaBoostRegressor)
     defaults: ClassVar = {"n_estimators": 50}
 

@@ -30,6 +30,7 @@ class Bagging(SklearnModel):
     """scikit-learn's BaggingClassifier and BaggingRegressor, of any base estimator."""
 
     name = "bagging"
+    fits_wide = True
     kinds = (BaggingClassifier, BaggingRegressor)
     defaults: ClassVar = {"n_estimators": 50}
 

@@ -102,8 +102,8 @@ class CatBoost(ModelPlugin):
         _require_trees(model)
         # Not n_features_in_, which is 0 in a model that was loaded.
         names = list(model.feature_names_)
-        unnamed = names == [str(index) for index in range(len(names))]
-        schema = numeric_schema(len(names), None if unnamed else names)
+        # Numbers are names as well: CatBoost orders the columns of a DataFrame by them.
+        schema = numeric_schema(len(names), names)
         known = categories.known_categories(model)
         schema = replace(
             schema,

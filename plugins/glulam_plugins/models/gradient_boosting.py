@@ -23,6 +23,7 @@ from glulam.fragments import Recipe, sigmoid, softmax, two_classes
 from glulam.hookspecs import ModelPlugin, hookimpl
 from glulam.program import Link, LoweredMember, OnnxFragment
 from glulam.schema import FeatureSchema
+from glulam_plugins.models._fragments import largest
 from glulam_plugins.models._sklearn_base import SklearnModel
 from glulam_plugins.models._sklearn_parts import lowered_part, total
 from glulam_plugins.models._sklearn_trees import lowered_tree
@@ -58,7 +59,7 @@ class GradientBoosting(SklearnModel):
             link = "sigmoid" if outputs == 1 else "softmax"
         decision = Decision(threshold=0.5, inclusive=True) if link == "sigmoid" else Decision()
         if base is not None:
-            return LoweredMember(forest, link, decision=decision)
+            return LoweredMember(forest, link, decision=decision, by_sums=link == "softmax")
         return self._after_init(model, forest, link, decision)
 
     def _after_init(self, model: Any, forest: Forest, link: Link, decision: Decision) -> LoweredMember:
@@ -73,11 +74,14 @@ class GradientBoosting(SklearnModel):
         if link != "identity":
             start = recipe.add(_margins(link), start)
         sums = recipe.add(total(2), start, recipe.add(forest))
+        choice = ""
         if link == "softmax":
+            # predict chooses among the sums: chances of two classes may be equal where these are not.
+            choice = recipe.add(largest(), sums)
             recipe.add(softmax(), sums)
         elif link == "sigmoid":
             recipe.add(two_classes(), recipe.add(sigmoid(), sums))
-        made = recipe.lowered(arithmetic=lowered.arithmetic, decision=decision)
+        made = recipe.lowered(arithmetic=lowered.arithmetic, decision=decision, choice=choice)
         if lowered.arithmetic == "float64":
             return made
         what = type(model.init_).__name__

@@ -83,10 +83,11 @@ class HistGradientBoosting(SklearnModel):
         if link == "LogLink":
             recipe.add(exponential(), recipe.add(forest, source))
             return recipe.lowered()
+        several = _LINKS[link] == "softmax"
         if source == "features":
-            return LoweredMember(forest, _LINKS[link])
+            return LoweredMember(forest, _LINKS[link], by_sums=several)
         recipe.add(forest, source)
-        return recipe.lowered(link=_LINKS[link])
+        return recipe.lowered(link=_LINKS[link], by_sums=several)
 
 
 def _order(model: Any) -> npt.NDArray[np.int64]:

@@ -43,6 +43,7 @@ class MetaEstimator(SklearnModel):
     """Voting, stacking, calibration and thresholds of scikit-learn, over estimators that any plugin knows."""
 
     name = "meta_estimator"
+    fits_wide = True
     kinds = (*_LOWERINGS, FrozenEstimator)
     trusted = (
         *TRUSTED, "sklearn.utils._bunch.Bunch", "sklearn.calibration._CalibratedClassifier",

@@ -43,6 +43,7 @@ class PipelinePlugin(SklearnModel):
     """A `sklearn.pipeline.Pipeline` whose last step another plugin knows; stored by skops."""
 
     name = "pipeline"
+    fits_wide = True
     kinds = (Pipeline,)
 
     def make(self, task: Task, params: Mapping[str, Any], schema: FeatureSchema | None) -> Any:
@@ -61,6 +62,7 @@ class PipelinePlugin(SklearnModel):
 
     def check(self, model: Any, task: Task) -> None:
         """Refuse what the last step's plugin refuses, and text columns, which an ensemble's matrix does not carry."""
+        super().check(model, task)
         last = model.steps[-1][1]
         plugins.required_model_of(last).check(last, task)
 

@@ -47,8 +47,8 @@ class Sklearn(SklearnModel):
     """An estimator of scikit-learn that no other plugin knows; stored by skops."""
 
     name = "sklearn"
+    fits_wide = True
     generic = True
-    trusted = ()
 
     def make(self, task: Task, params: Mapping[str, Any], schema: FeatureSchema | None) -> Any:
         """Never called: there is nothing to make from a name."""
@@ -85,6 +85,9 @@ class Sklearn(SklearnModel):
 
     def check(self, model: Any, task: Task) -> None:
         """Refuse classifiers without probabilities, which an ensemble votes with."""
+        delegate = delegate_of(model)
+        if delegate is not None:
+            plugin_of(delegate).check(delegate, task)
         if task in ("binary", "multiclass") and not hasattr(model, "predict_proba"):
             raise UnsupportedModelError(
                 f"sklearn: {type(model).__name__} gives no probabilities, which classifiers vote with; wrap it in "
