@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Run", "Subject", "export", "lower_members", "subject_of", "verify", "write"]
 
 Rows = npt.NDArray[np.floating[Any]]
+NEAR = 0.6
+"""Share of the tolerance beyond which rows that no proof tried may well exceed it."""
 FEW_LABELS = 1e-3
 """Share of the proof's rows whose labels may hang on float32's last digit before float64 is tried."""
 
@@ -184,11 +186,14 @@ def _narrowest(
             raise
         return _proven(subject, writer, "float64", proof_rows, options)
     report = narrow[1]
-    if report.label_differences <= report.rows * FEW_LABELS:
+    on_edge = report.label_differences > report.rows * FEW_LABELS
+    if not on_edge and report.largest_difference <= report.tolerance * NEAR:
         return narrow
     # Votes of small forests often lie exactly on the decision; float64 adds up as the library does.
     wide = _proven(subject, writer, "float64", proof_rows, options)
-    return wide if wide[1].label_differences < report.label_differences else narrow
+    if on_edge and wide[1].label_differences < report.label_differences:
+        return wide
+    return wide if wide[1].largest_difference < report.largest_difference / 2 else narrow
 
 
 def verify(ensemble: Ensemble, path: Path, *, proof_rows: int = 20_000) -> ParityReport:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 import pytest
+from catboost import CatBoostClassifier
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import glulam
 from glulam import EnsembleClassifier, FeatureSchema, plugins
@@ -20,6 +24,7 @@ from glulam.errors import (
     UnsupportedModelError,
 )
 from glulam.hookspecs import Signature
+from glulam.schema import Float32CollisionWarning
 from glulam_plugins.models.random_forest import RandomForest
 
 
@@ -72,8 +77,6 @@ def test_float64_rows_are_answered_as_such(tmp_path):
     """With precision='float64' the file takes float64, and tells apart what float32 cannot."""
     X = np.linspace(1e9, 1e9 + 10, 200)[:, None]
     y = (X[:, 0] > 1e9 + 5).astype(int)
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
     model = HistGradientBoostingClassifier(max_iter=3, min_samples_leaf=5).fit(X, y)
     report = glulam.export(model, tmp_path / "m.onnx", X, precision="float64")
     assert report.precision == "float64"
@@ -206,3 +209,64 @@ def test_classes_of_a_type_that_no_file_has_are_refused(binary, tmp_path, monkey
     monkeypatch.setattr(plugins, "required_model_of", lambda model: Odd())
     with pytest.raises(UnsupportedModelError, match="files have integers, floats, booleans or text; encode y"):
         glulam.export(model, tmp_path / "m.onnx")
+
+
+def test_rows_that_float32_cannot_tell_apart_are_told(tmp_path):
+    """A model of float64 whose own rows change their answers in float32 warns; rows of float64 are exact."""
+    X = np.linspace(1e9, 1e9 + 10, 200)[:, None]
+    model = HistGradientBoostingClassifier(max_iter=3, min_samples_leaf=5).fit(X, X[:, 0] > 1e9 + 5)
+    with pytest.warns(Float32CollisionWarning, match=r"rows are answered otherwise once .* precision='float64'"):
+        glulam.export(model, tmp_path / "m.onnx", X)
+    glulam.export(model, tmp_path / "w.onnx", X, precision="float64")
+    np.testing.assert_array_equal(glulam.load(tmp_path / "w.onnx").predict(X), model.predict(X))
+
+
+def test_numbers_that_a_scaler_makes_infinite_fail_the_check(tmp_path):
+    """What the model behind a scaler refuses is refused by the file as well, and a little less, never more."""
+    X = np.random.default_rng(0).normal(size=(200, 2)) * [1e-6, 1.0]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, X[:, 1] > 0)
+    glulam.export(model, tmp_path / "m.onnx", X.astype(np.float32))
+    file = glulam.load(tmp_path / "m.onnx")
+    large = np.float32([[1e33, 0.0]])
+    with pytest.raises(ValueError, match="infinity"), np.errstate(over="ignore"):
+        model.predict(large)
+    with pytest.raises(FeatureError, match="column 'x0' is 1e\\+33|row 0"):
+        file.predict(large)
+    assert (file.predict(X.astype(np.float32)) == model.predict(X.astype(np.float32))).all()
+
+
+@pytest.mark.parametrize("precision", ["auto", "float64"])
+def test_classes_are_chosen_by_sums_where_the_library_does(precision, tmp_path):
+    """Sums one digit apart have equal chances; the label is the library's all the same."""
+    X = np.random.default_rng(6).normal(size=(30, 3)).astype(np.float32)
+    model = HistGradientBoostingClassifier(max_iter=1, min_samples_leaf=3, early_stopping=False)
+    model.fit(X, np.arange(30) % 3)
+    glulam.export(model, tmp_path / "m.onnx", X, precision=precision)
+    rows = np.random.default_rng(1).normal(size=(400, 3)).astype(np.float32 if precision == "auto" else np.float64)
+    got, want = glulam.load(tmp_path / "m.onnx").predict(rows), model.predict(rows)
+    if precision == "float64" or glulam.load(tmp_path / "m.onnx").info()["precision"] == "float64":
+        np.testing.assert_array_equal(got, want)
+
+
+def test_a_model_that_was_changed_by_hand_is_refused(tmp_path):
+    """Whatever a lowering stumbles over is said as a refusal, not as a traceback of its own."""
+    X, y = load_iris(return_X_y=True)
+    model = RandomForestClassifier(3).fit(X, y)
+    model.estimators_[0].tree_ = None
+    with pytest.raises(UnsupportedModelError, match="RandomForestClassifier: has no library-free form, .*fit it again"):
+        glulam.export(model, tmp_path / "m.onnx")
+
+
+def test_a_search_over_a_model_that_cannot_be_hashed(tmp_path):
+    """CatBoost inside a search is exported as its best model."""
+    X, y = load_iris(return_X_y=True)
+    catboost = CatBoostClassifier(iterations=3, verbose=0, allow_writing_files=False, thread_count=1)
+    model = GridSearchCV(catboost, {"depth": [2, 3]}, cv=2).fit(X, y)
+    glulam.export(model, tmp_path / "m.onnx", X)
+    np.testing.assert_array_equal(glulam.load(tmp_path / "m.onnx").predict(X), model.predict(X).ravel())
+
+
+def test_the_name_of_the_file_is_a_name(binary):
+    """Arguments in the wrong order are said as such."""
+    with pytest.raises(ConfigError, match="path: expected the name of the file to write, got RandomForestClassifier"):
+        glulam.export("m.onnx", binary[2])

@@ -41,7 +41,6 @@ def expected_failures(estimator: object) -> dict[str, str]:
     """Return the checks that fail, each with its reason; TREES shows that the ensemble itself passes."""
     reasons = {
         "forest": "bootstrap draws rows, not weights: scikit-learn's own forests fail this check as well",
-        "linear": "the solvers of linear models stop within float32's digits, in which members are trained",
     }
     for name, _ in estimator.members:
         if name in reasons:

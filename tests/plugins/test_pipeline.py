@@ -228,3 +228,21 @@ def test_saved_and_restored():
     model = make_pipeline(pre.StandardScaler(), LogisticRegression()).fit(X, X[:, 0] > 0)
     again = PLUGIN.restore(PLUGIN.dump(model))
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+def test_text_columns_are_no_member():
+    """A pipeline that decodes text its own way is refused as a member: an ensemble numbers categories its own way."""
+    frame = pandas.DataFrame({"city": ["b", "a"] * 60, "x": np.arange(120.0)})
+    columns = ColumnTransformer([("city", pre.OneHotEncoder(), ["city"])], remainder="passthrough")
+    model = make_pipeline(columns, DecisionTreeClassifier(max_depth=2)).fit(frame, frame.x > 60)
+    with pytest.raises(
+        UnsupportedModelError, match="fitted on categories by name, which an ensemble numbers its own way"
+    ):
+        PLUGIN.check(model, "binary")
+
+
+def test_members_are_fitted_in_float64():
+    """scikit-learn multiplies in the type of the fit, so that a member's answers have the digits of float64."""
+    X = (1e5 + np.random.default_rng(0).normal(size=(200, 3))).astype(np.float32)
+    model = PLUGIN.fit(make_pipeline(pre.StandardScaler(), LogisticRegression()), X, (X[:, 0] > 1e5).astype(int))
+    assert model[-1].coef_.dtype == np.float64
