@@ -28,8 +28,10 @@ def ir_version(data: bytes) -> int:
 def outcome(path: Path, old: bool) -> str:
     """Return what is wrong with a file's answers here; nothing if all is well, REFUSED if it rightly has none."""
     data = path.read_bytes()
+    one_thread = onnxruntime.SessionOptions()
+    one_thread.intra_op_num_threads = 1  # as the answers were taken: XGBoost's leaves are added in its own order
     try:
-        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(data, one_thread, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
         refused_for_sets = old and ir_version(data) >= IR_OF_SETS and "IR version" in str(error)
         return REFUSED if refused_for_sets else f"does not load: {str(error).splitlines()[0]}"

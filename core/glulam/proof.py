@@ -97,7 +97,8 @@ def prove(
             f"members {list(program.names)}: their libraries refuse all rows but those of training, so nothing can be "
             "proven; give rows of all kinds that they take"
         )
-    return ParityReport(precision, trial.promised, tuple(results), worst, relative)
+    held_to = max(trial.tolerance(index) for index in range(len(program.members)))
+    return ParityReport(precision, held_to, tuple(results), worst, relative)
 
 
 @dataclass(slots=True)
