@@ -154,10 +154,10 @@ def write(
     """Export, prove, describe, and only then write the file."""
     writer = plugins.exporter(exporter)
     if precision == "auto":
-        data, report = _narrowest(subject, writer, proof_rows, options)
+        data, report, outputs = _narrowest(subject, writer, proof_rows, options)
     else:
-        data, report = _proven(subject, writer, precision, proof_rows, options)
-    data = writer.attach(data, _describe(subject, report, data).to_metadata(data))
+        data, report, outputs = _proven(subject, writer, precision, proof_rows, options)
+    data = writer.attach(data, _describe(subject, report, outputs).to_metadata(data))
     # Open the finished bytes as a user will: metadata and graph must agree.
     ProductionEnsemble(data).warmup(1)
     with atomic_file(path, overwrite=overwrite) as out:
@@ -167,7 +167,7 @@ def write(
 
 def _narrowest(
     subject: Subject, writer: Exporter, proof_rows: int, options: Mapping[str, Any]
-) -> tuple[bytes, ParityReport]:
+) -> tuple[bytes, ParityReport, list[str]]:
     """Export in float32, or in float64 where float32 is too narrow or labels hang on its last digit."""
     if any(member.may_overflow for member in subject.program.members):
         try:
@@ -230,8 +230,8 @@ def _proven(
     proof_rows: int,
     options: Mapping[str, Any],
     tolerance: float | None = None,
-) -> tuple[bytes, ParityReport]:
-    """Return exported bytes and their proof.
+) -> tuple[bytes, ParityReport, list[str]]:
+    """Return exported bytes, their proof, and the names of their outputs.
 
     The proof needs all outputs. If fewer are wanted, the same graph with all of them is proven,
     and the wanted file must then give the same bits.
@@ -239,23 +239,24 @@ def _proven(
     program = subject.program
     data = writer.export(program, precision=precision, **options)
     guarded = program if options.get("guards", True) else replace(program, guards=())
-    whole = data
+    run = whole = Run(data)
     if options.get("outputs") is not None:
-        whole = writer.export(program, precision=precision, **{k: v for k, v in options.items() if k != "outputs"})
+        everything = {key: value for key, value in options.items() if key != "outputs"}
+        whole = Run(writer.export(program, precision=precision, **everything))
     report = prove(
-        guarded, Run(whole), subject.native, subject.rows, precision=precision, rows=proof_rows, tolerance=tolerance
+        guarded, whole, subject.native, subject.rows, precision=precision, rows=proof_rows, tolerance=tolerance
     )
-    if whole is not data:
-        expected, got = Run(whole).raw(subject.rows), Run(data).raw(subject.rows)
+    if whole is not run:
+        expected, got = whole.raw(subject.rows), run.raw(subject.rows)
         for name, values in got.items():
             if not np.array_equal(values, expected[name], equal_nan=values.dtype.kind == "f"):
                 raise ProofError(f"output {name!r} differs between the file with all outputs and the one asked for")
-    return data, report
+    return data, report, run.names
 
 
-def _describe(subject: Subject, report: ParityReport, data: bytes) -> Description:
+def _describe(subject: Subject, report: ParityReport, outputs: list[str]) -> Description:
     """Return what the file says of itself."""
-    program, outputs = subject.program, Run(data).names
+    program = subject.program
     decision = program.decision
     return Description(
         schema=program.schema,

@@ -95,7 +95,7 @@ def sigmoid() -> OnnxFragment:
     """Return ``1 / (1 + exp(-x))`` of each number."""
 
     def reference(x: Array) -> Array:
-        small = np.exp(-np.abs(x.astype(np.float64)))
+        small = np.exp(-np.abs(x.astype(np.float64)))  # never overflows; both forms are 1 / (1 + exp(-x))
         return np.asarray(np.where(x >= 0, 1.0, small) / (1.0 + small))
 
     return OnnxFragment(text="sigmoid (x) => (y) { y = Sigmoid(x) }", reference=reference)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glulam.forest import Forest
+from glulam.fragments import sigmoid, softmax, two_classes
 from glulam.program import EnsembleProgram, LoweredMember, OnnxFragment, Steps
 
 __all__ = ["Outputs", "decide", "interpret", "labels", "member_leaves", "member_vote", "run_steps"]
@@ -93,12 +94,8 @@ def member_vote(member: LoweredMember, rows: Rows) -> Float64:
     if member.link == "complement":
         return np.column_stack([divisor - raw.sum(axis=1), raw]) / divisor
     if member.link == "sigmoid":
-        # exp(-|x|) never overflows; both forms are 1 / (1 + exp(-x)).
-        small = np.exp(-np.abs(raw))
-        chance = np.where(raw >= 0, 1.0, small) / (1.0 + small)
-        return np.column_stack([1.0 - chance, chance])
-    powers = np.exp(raw - raw.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        return two_classes().reference(sigmoid().reference(raw))
+    return softmax().reference(raw)
 
 
 def labels(program: EnsembleProgram, scores: Rows, choice: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:

@@ -31,6 +31,7 @@ from glulam.report import FamilyResult, ParityReport
 __all__ = ["TOLERANCE", "FamilyResult", "Native", "ParityReport", "prove"]
 
 Float64 = npt.NDArray[np.float64]
+LabelsOf = Callable[[Rows], npt.NDArray[Any] | None]
 
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 _ULPS = 32
@@ -50,7 +51,7 @@ def prove(
     seed: int = 0,
     tolerance: float | None = None,
 ) -> ParityReport:
-    """Hold an exported graph to the native libraries on about ``rows`` rows of eight families.
+    """Hold an exported graph to the native libraries on about ``rows`` rows of all families.
 
     run
         the exported bytes in onnxruntime, all outputs
@@ -297,14 +298,31 @@ def _check_vote(trial: _Trial, tried: _Tried) -> int:
         return 0
     native_label, native_scores = decide(program, tried.native)
     if program.vote is None and trial.native.labels is not None:
-        try:
-            own = trial.native.labels(tried.rows)
-        except ValueError:  # predict refuses rows that its scores were given for
-            own = None
+        own = _own_labels(trial.native.labels, tried)
         if own is not None:
             _check_labels(trial, tried, own, native_scores, chooses)
             native_label = own
+        elif chooses:  # a library without predict: then the rule itself says how the label is chosen
+            with np.errstate(all="ignore"):
+                _check_labels(trial, tried, interpret(program, tried.rows).label, native_scores, chooses=False)
     return int(np.count_nonzero(_unlike(native_label, got.label)))
+
+
+def _own_labels(labels_of: LabelsOf, tried: _Tried) -> npt.NDArray[Any] | None:
+    """Return the library's own labels, and the file's for rows that its ``predict`` refuses though it scores them."""
+
+    def labelled(rows: Rows) -> Float64:
+        labels_of(rows)  # raises for what it refuses
+        return np.zeros((len(rows), 1))
+
+    try:
+        return labels_of(tried.rows)
+    except ValueError:
+        own = tried.got.label.astype(object)
+    _, answered = ask(labelled, tried.rows)
+    if answered.any():
+        own[answered] = labels_of(tried.rows[answered])
+    return own
 
 
 def _check_labels(trial: _Trial, tried: _Tried, own: npt.NDArray[Any], scores: Float64, chooses: bool) -> None:

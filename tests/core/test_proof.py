@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
 
 from glulam import EnsembleClassifier, EnsembleRegressor, Feature, FeatureSchema, plugins
 from glulam._rows import families
@@ -16,6 +17,7 @@ from glulam.exporting import Run, subject_of
 from glulam.forest import Forest, Tree, float32_at_or_below
 from glulam.program import EnsembleProgram, Guard, LoweredMember, OnnxFragment
 from glulam.proof import Native, prove
+from glulam_plugins.models.random_forest import RandomForest
 from glulam_plugins.voting.soft import Soft
 
 
@@ -240,3 +242,27 @@ def test_a_value_is_measured_by_its_spread_not_by_its_size(offset):
             ensemble.program(), Run(plugins.exporter("onnx").export(ensemble.program())), Native(ensemble._member_votes),
             ensemble.proof_rows_, rows=4_000,
         )  # fmt: skip
+
+
+def test_labels_that_a_library_refuses_do_not_excuse_the_others():
+    """Where predict refuses some of a family's rows, those it labels are held to it all the same."""
+    X, y = load_iris(return_X_y=True)
+    model = RandomForestClassifier(3, random_state=0).fit(X, y)
+
+    class Picky(RandomForest):
+        """Its predict refuses long flowers, and is wrong about all others."""
+
+        def labels(self, model, X):
+            """Return the next class."""
+            if (X[:, 0] > 7).any():
+                raise ValueError("too long")
+            return (model.predict(X) + 1) % 3
+
+    program = EnsembleClassifier([("forest", model)], prefit=True).fit(X, y).program()
+    alone = dataclasses.replace(program, vote=None, voting="", guards=())
+    native = Native(
+        lambda index, rows: Picky().votes(model, rows, "multiclass"), labels=lambda rows: Picky().labels(model, rows)
+    )
+    run = Run(plugins.exporter("onnx").export(alone))
+    with pytest.raises(ProofError, match="does not predict the library's label in .* of family 'training'"):
+        prove(alone, run, native, X.astype(np.float32), rows=4_000)
