@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 from exactness.case import Case, Fitted, classifier, regressor
+from exactness.data import Data, cancer, diabetes, iris, wine
 from lightgbm import LGBMClassifier, LGBMRegressor
-from sklearn import datasets
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -36,33 +36,8 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from xgboost import XGBClassifier, XGBRegressor
 
-Data = tuple[np.ndarray, np.ndarray]
-
 
 # Models are fitted on float64, as bundled, and asked about the same rows in float32.
-def iris() -> Data:
-    """Return three kinds of flowers, four features."""
-    return datasets.load_iris(return_X_y=True)
-
-
-def wine() -> Data:
-    """Return three wines, standardised."""
-    X, y = datasets.load_wine(return_X_y=True)
-    return (X - X.mean(axis=0)) / X.std(axis=0), y
-
-
-def cancer() -> Data:
-    """Return two diagnoses, standardised."""
-    X, y = datasets.load_breast_cancer(return_X_y=True)
-    return ((X - X.mean(axis=0)) / X.std(axis=0))[:300], y[:300]
-
-
-def diabetes() -> Data:
-    """Return values to predict."""
-    X, y = datasets.load_diabetes(return_X_y=True)
-    return X[:300], y[:300]
-
-
 def named(data: Callable[[], Data], *labels: str) -> Callable[[], Data]:
     """Return data whose labels are words."""
 

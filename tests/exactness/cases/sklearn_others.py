@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from exactness.case import Case, Fitted, classifier, regressor
+from exactness.data import Data, cancer, diabetes, iris, wine
 from sklearn import datasets, multiclass, multioutput, naive_bayes, neighbors, svm
 from sklearn import linear_model as lm
 from sklearn.compose import TransformedTargetRegressor
@@ -26,28 +27,10 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.tree import DecisionTreeClassifier
 from xgboost import XGBRegressor
 
-Data = tuple[np.ndarray, np.ndarray]
 Answers = Callable[[Any], Callable[[np.ndarray], Mapping[str, np.ndarray]]]
 
 
 # Models are fitted on float64, as bundled, and asked about the same rows in float32.
-def iris() -> Data:
-    """Three classes, four features."""
-    return datasets.load_iris(return_X_y=True)
-
-
-def wine() -> Data:
-    """Three classes, scaled."""
-    X, y = datasets.load_wine(return_X_y=True)
-    return (X - X.mean(axis=0)) / X.std(axis=0), y
-
-
-def cancer() -> Data:
-    """Two classes, scaled."""
-    X, y = datasets.load_breast_cancer(return_X_y=True)
-    return ((X - X.mean(axis=0)) / X.std(axis=0))[:300], y[:300]
-
-
 def raw_cancer() -> Data:
     """Two classes, unscaled."""
     X, y = datasets.load_breast_cancer(return_X_y=True)
@@ -57,12 +40,6 @@ def raw_cancer() -> Data:
 def digits() -> Data:
     """Ten classes of counts."""
     X, y = datasets.load_digits(return_X_y=True)
-    return X[:300], y[:300]
-
-
-def diabetes() -> Data:
-    """One target."""
-    X, y = datasets.load_diabetes(return_X_y=True)
     return X[:300], y[:300]
 
 
