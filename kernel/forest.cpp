@@ -9,6 +9,10 @@
 #include "packed.h"
 #include "walk.h"
 
+#ifdef GLULAM_X86
+#include <cpuid.h>
+#endif
+
 namespace glulam {
 
 template <typename T>
@@ -69,15 +73,25 @@ char* scratch_memory(Scratch use, size_t bytes) {
   return memory[use].data();
 }
 
+#ifdef GLULAM_X86
+// What walk_avx512.cpp is compiled for. (Compilers know a function for this as well, but with some it brings their own
+// exp and log along, whose last digits differ from the system's.)
+static bool has_avx512() {
+  unsigned eax, ebx, ecx, edx, low, high;
+  if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx >> 27 & 1)) return false;  // xgetbv is there
+  asm("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  constexpr unsigned kKept = 0xe6;  // the system keeps vector registers of 512 bits, and masks
+  if ((low & kKept) != kKept || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return false;
+  constexpr unsigned kWanted =
+      1u << 3 | 1u << 8 | 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;  // bmi, bmi2, f, dq, bw, vl
+  return (ebx & kWanted) == kWanted;
+}
+#endif
+
 template <typename T>
 const Walk<T>& walk_for_this_processor() {
 #ifdef GLULAM_X86
-  static const bool avx512 = [] {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("bmi") &&
-           __builtin_cpu_supports("bmi2");
-  }();
+  static const bool avx512 = has_avx512();
   if (avx512) return avx512_walk<T>();
 #endif
   return portable_walk<T>();
@@ -151,7 +165,8 @@ void fill_hits(const Packed<T>& packed, int64_t n_rows, uint8_t* hits) {
 
 // A task is worth handing to another thread from about so many steps on: ten microseconds.
 constexpr int64_t kStepsWorthATask = 20'000;
-constexpr int64_t kRowsOfATask = 128;
+// Rows of a task: a few for each thread that there may be, but enough for a tree that is in the cache to pay.
+constexpr int64_t kFewestRowsOfATask = 64, kMostRowsOfATask = 256;
 
 }  // namespace
 
@@ -176,8 +191,10 @@ void Forest<T>::score(const T* rows, int64_t n_rows, int64_t stride, T* scores, 
       T* scores;
       uint8_t* hits;
     };
-    const int64_t worth = (kStepsWorthATask / std::max<int64_t>(1, body_->steps) + kLanes) / kLanes * kLanes;
-    Job job{*this, rows, n_rows, stride, std::max(kRowsOfATask, worth), scores, hits};
+    const int64_t lanes = static_cast<int64_t>(kLanes);
+    const int64_t worth = kStepsWorthATask / std::max<int64_t>(1, body_->steps) / lanes * lanes;
+    const int64_t share = std::clamp(n_rows / 8 / lanes * lanes, kFewestRowsOfATask, kMostRowsOfATask);
+    Job job{*this, rows, n_rows, stride, std::max(share, worth), scores, hits};
     const auto task = [](void* data, size_t index) {
       const Job& job = *static_cast<const Job*>(data);
       const int64_t begin = static_cast<int64_t>(index) * job.rows_of_a_task;

@@ -170,7 +170,8 @@ class Packer {
   // Two comparisons: not above the key, and not below it.
   void equal(size_t at, int64_t feature, Reading reading, Key key, int32_t same, int32_t other) {
     const Split<Key> second{key - 1, column(feature, Reading::kNanHigh), other, same, false};
-    splits_[at] = {key, column(feature, reading), append(second), other, false};
+    const int32_t next = append(second);  // may move the others
+    splits_[at] = {key, column(feature, reading), next, other, false};
   }
 
   int32_t append(const Split<Key>& split) {
@@ -262,7 +263,7 @@ class Packer {
     if (t_.nan_true[at])
       splits_[at] = {0, column(t_.feature[at], Reading::kNanLow), yes, top, false};
     else
-      splits_[at] = top < 0 ? Split<Key>{kLargest, high, top, top, false} : splits_[top];
+      splits_[at] = bounds.empty() ? Split<Key>{kLargest, high, no, no, false} : splits_[top];
   }
 
   // Returns the split that finds out between which of some bounds a key lies.

@@ -15,7 +15,7 @@ class Refused : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// The numbers of ai.onnx.ml 5 TreeEnsemble.
+// With the numbers of ai.onnx.ml 5 TreeEnsemble.
 enum class Mode : uint8_t { kLeq = 0, kLt = 1, kGte = 2, kGt = 3, kEq = 4, kNeq = 5, kMember = 6 };
 enum class Aggregate : uint8_t { kAverage = 0, kSum = 1, kMin = 2, kMax = 3 };
 
