@@ -10,9 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from glulam import kernel
     from glulam.ensemble import EnsembleClassifier, EnsembleRegressor
     from glulam.errors import GlulamError
     from glulam.hookspecs import hookimpl
+    from glulam.kernel import fast_session
     from glulam.plugins import register
     from glulam.runtime import ProductionEnsemble, load
     from glulam.schema import Feature, FeatureSchema
@@ -26,7 +28,9 @@ __all__ = [
     "GlulamError",
     "ProductionEnsemble",
     "export",
+    "fast_session",
     "hookimpl",
+    "kernel",
     "load",
     "register",
 ]
@@ -39,6 +43,7 @@ _HOME = {
     "GlulamError": "glulam.errors",
     "ProductionEnsemble": "glulam.runtime",
     "export": "glulam._foreign",
+    "fast_session": "glulam.kernel",
     "hookimpl": "glulam.hookspecs",
     "load": "glulam.runtime",
     "register": "glulam.plugins",
@@ -47,6 +52,8 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its module on first use (PEP 562)."""
+    if name == "kernel":
+        return import_module("glulam.kernel")
     if name not in _HOME:
         raise AttributeError(f"module 'glulam' has no attribute {name!r}")
     try:
@@ -68,4 +75,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return sorted({*globals(), *_HOME, "kernel"})

@@ -9,6 +9,7 @@ __all__ = [
     "FeatureError",
     "FeatureTypeError",
     "GlulamError",
+    "KernelError",
     "PluginError",
     "ProofError",
     "UnsupportedModelError",
@@ -37,6 +38,10 @@ class PluginError(GlulamError, LookupError):
     def __str__(self) -> str:
         """Return the message as written (`LookupError` subclasses may quote it)."""
         return str(self.args[0]) if self.args else ""
+
+
+class KernelError(GlulamError, RuntimeError):
+    """The tree kernel cannot be used: it is not available here, or not with these options."""
 
 
 class UnsupportedModelError(GlulamError, ValueError):

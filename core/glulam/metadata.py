@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ FORMAT = 1
 
 _KEYS = ("glulam.format", "glulam.schema", "glulam.ensemble", "glulam.parity", "glulam.training", "glulam.graph")
 _SUM = "glulam.sum"
+_METADATA_PROPS = 14 << 3 | 2
+"""How the field of this name begins in an ONNX file: its number, and that its length follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Description:
     """An exported file's description: schema, ensemble, proof and training data.
 
     ``ensemble`` has type, task, classes, members, voting, decision, validators, outputs,
-    precision, rows (type of the input), blocks, n_targets, glulam; ``parity`` is the proof's report;
+    precision, form, rows (type of the input), blocks, n_targets, glulam; ``parity`` is the proof's report;
     ``training`` has rows, sha256, fitted.
     """
 
@@ -88,24 +90,57 @@ def checksum(entries: Mapping[str, str]) -> str:
 
 
 def check_graph(entries: Mapping[str, str], data: bytes, path: str) -> None:
-    """Raise ArtifactError unless a file's graph is the one that its metadata was written for, and was proven."""
-    length, _, expected = entries["glulam.graph"].partition(" ")
-    size = int(length) if length.isdigit() else 0
-    # Appended bytes would merge into the graph: after it there is the metadata and nothing else.
-    rest = sum(map(_entry_size, entries.items()))
-    if len(data) != size + rest or hashlib.sha256(memoryview(data)[:size]).hexdigest() != expected:
+    """Raise ArtifactError unless a file's graph is the one that its metadata was written for, and was proven.
+
+    The graph is every field of the file but the metadata, which may lie anywhere: whoever adds an entry with onnx
+    writes the fields anew, in their order. Appended bytes would merge into the graph, and are found.
+    """
+    digest, size = hashlib.sha256(), 0
+    try:
+        for field in _fields(memoryview(data)):
+            if field[0] != _METADATA_PROPS:
+                digest.update(field)
+                size += len(field)
+    except (IndexError, ValueError):
+        size = -1
+    if entries["glulam.graph"] != f"{size} {digest.hexdigest()}":
         raise ArtifactError(
             f"{path}: the graph is not the one that was proven: it has changed since it was exported; export again"
         )
 
 
-def _entry_size(entry: tuple[str, str]) -> int:
-    """Return the bytes that one entry of ``metadata_props`` takes: tag, length, and two fields of the same."""
+def _fields(message: memoryview) -> Iterator[memoryview]:
+    """Split a protobuf message into its fields. Raises IndexError or ValueError for what is none."""
+    place = 0
+    while place < len(message):
+        start = place
+        key, place = _varint(message, place)
+        kind = key & 7
+        if kind == 0:
+            _, place = _varint(message, place)
+        elif kind == 2:
+            length, place = _varint(message, place)
+            place += length
+        elif kind in (1, 5):
+            place += 8 if kind == 1 else 4
+        else:
+            raise ValueError(f"field of kind {kind}")
+        if place > len(message):
+            raise ValueError("the last field is cut off")
+        yield message[start:place]
 
-    def field(size: int) -> int:
-        return 1 + max(1, -(-size.bit_length() // 7)) + size
 
-    return field(sum(field(len(part.encode())) for part in entry))
+def _varint(message: memoryview, place: int) -> tuple[int, int]:
+    """Return the number that begins at a place, and the place after it."""
+    value = shift = 0
+    while shift < 64:
+        byte = message[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+        shift += 7
+    raise ValueError("a number of more than 64 bits")
 
 
 def json_classes(classes: npt.NDArray[Any]) -> dict[str, Any]:

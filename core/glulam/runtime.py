@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from glulam._opening import check_agreement, give_back_memory, open_model, read
+from glulam._single import SingleRow
 from glulam._tables import is_array
 from glulam.errors import ArtifactError, ConfigError, FeatureError
 from glulam.metadata import Description, check_graph, classes_of
@@ -34,6 +36,9 @@ class ProductionEnsemble:
         are answered like others; `validate_predictions` counts them)
     reorder
         take named columns in any order, and ignore further ones
+    kernel
+        ``auto`` lets glulam's tree kernel walk the trees where it can, ``off`` leaves them to
+        onnxruntime's own: the same answers, more slowly. `info` says which it is
 
     Rows are what `FeatureSchema.encode` takes (float32 arrays are fastest), or a single row as a
     1-d array or a mapping of values. An array for a model that was exported by itself holds categories
@@ -49,13 +54,17 @@ class ProductionEnsemble:
         profile: Literal["latency", "throughput"] = "latency",
         invalid: Literal["raise", "ignore"] = "raise",
         reorder: bool = False,
+        kernel: Literal["auto", "off"] = "auto",
     ) -> None:
         if invalid not in ("raise", "ignore"):
             raise ConfigError(f"invalid: expected 'raise' or 'ignore', got {invalid!r}")
+        if kernel not in ("auto", "off"):
+            raise ConfigError(f"kernel: expected 'auto' or 'off', got {kernel!r}")
         label = "<bytes>" if isinstance(source, bytes) else str(source)
         # Read once: the file may be replaced at any moment, and what is checked must be what is run.
-        data = source if isinstance(source, bytes) else _read(Path(source), label)
-        self._session = _open(data, label, _session_options(profile))
+        data = source if isinstance(source, bytes) else read(Path(source), label)
+        options = _session_options(profile)
+        self._session, self._without_kernel = open_model(data, label, options, use_kernel=kernel == "auto")
         try:
             entries = self._session.get_modelmeta().custom_metadata_map
         except UnicodeDecodeError as error:
@@ -63,19 +72,28 @@ class ProductionEnsemble:
         self._description = Description.from_metadata(entries, label)
         check_graph(entries, data, label)
         self._classes = classes_of(self._description.ensemble)
-        _check_agreement(self._session, self._description, len(self._classes), label)
+        check_agreement(self._session, self._description, len(self._classes), label)
         self._reorder = reorder
         self._dtype = np.dtype(self._description.ensemble.get("rows", "float32"))
-        self._outputs = [output.name for output in self._session.get_outputs()]
-        self._checks = invalid == "raise" and "valid" in self._outputs
+        outputs = {output.name: output for output in self._session.get_outputs()}
+        self._outputs = list(outputs)
+        self._checks = invalid == "raise" and "valid" in outputs
         self._run = self._session.run
         self._width = len(self.schema)
         # Encoded categories and raw ones are both numbers: only a numeric schema needs no encoding.
         self._codes = bool(self._description.ensemble.get("codes"))
         self._as_is = self._codes or all(feature.kind == "numeric" for feature in self.schema.features)
         self._wanted = {name: [name, "valid"] if self._checks else [name] for name in self._outputs if name != "valid"}
-
+        valid = outputs["valid"] if self._checks else None
+        self._single = {
+            name: SingleRow(self._session, outputs[name], valid)
+            for name in self._wanted
+            if SingleRow.takes(outputs[name])
+        }
         self._blocks: list[int] = self._description.ensemble.get("blocks", [])
+        size = len(data)
+        del data
+        give_back_memory(size)
 
     @property
     def schema(self) -> FeatureSchema:
@@ -149,14 +167,18 @@ class ProductionEnsemble:
             and len(rows)
         ):
             rows = self._encode(rows)
+        if len(rows) == 1 and (single := self._single.get(output)):
+            found, passed = single.answer(rows)
+            if not passed:
+                self._refuse(rows, np.zeros(1, dtype=bool))
+            return found
         wanted = self._wanted.get(output)
         if wanted is None:
             self._require_outputs([output])
         answer = self._run(wanted, {"features": rows})
         if self._checks:
             valid = answer[1]
-            # Asking one element is 2 us cheaper than a reduction, which is half of what we may add.
-            if not (valid[0] if len(valid) == 1 else valid.all()):
+            if not valid.all():
                 self._refuse(rows, valid)
         return answer[0]  # type: ignore[no-any-return]
 
@@ -201,7 +223,8 @@ class ProductionEnsemble:
 
         type, task, glulam (version that wrote it), format, classes, feature_names, members (name,
         plugin, weight, versions), weights, voting, decision, guards, outputs, precision, parity
-        (the proof's report), training (rows, sha256, fitted).
+        (the proof's report), training (rows, sha256, fitted). And how it runs here: kernel, which
+        walks the trees ("glulam" or "onnxruntime"), and kernel_reason, why it is not glulam's (else None).
         """
         ensemble = self._description.ensemble
         return {
@@ -212,6 +235,8 @@ class ProductionEnsemble:
             "weights": {member["name"]: member["weight"] for member in ensemble["members"]},
             "parity": self._description.parity,
             "training": self._description.training,
+            "kernel": "onnxruntime" if self._without_kernel else "glulam",
+            "kernel_reason": self._without_kernel,
         }
 
     def validate_predictions(self, rows: Any) -> dict[str, Any]:
@@ -253,6 +278,8 @@ class ProductionEnsemble:
         rows = np.zeros((1, self._width), dtype=self._dtype)
         for _ in range(runs):
             self._run(self._outputs, {"features": rows})
+            for single in self._single.values():
+                single.answer(rows)
 
     def __repr__(self) -> str:
         """Return type, members and vote."""
@@ -289,73 +316,3 @@ def _session_options(profile: str) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     return options
-
-
-def _read(path: Path, label: str) -> bytes:
-    """Return a file's bytes, or raise ArtifactError saying why there are none."""
-    if path.is_dir():
-        raise ArtifactError(
-            f"{label} is a directory; expected an exported .onnx file (a saved ensemble is opened with "
-            "EnsembleClassifier.load or EnsembleRegressor.load)"
-        )
-    if not path.is_file():
-        raise ArtifactError(f"{label}: no such file; export an ensemble to it first")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{label}: cannot be read: {error.strerror}") from error
-
-
-def _open(data: bytes, label: str, options: Any) -> Any:
-    """Return an onnxruntime session, or raise ArtifactError for what is no loadable model."""
-    if not data:
-        raise ArtifactError(f"{label}: the file is empty; export again")
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions have no common base of their own
-        raise ArtifactError(
-            f"{label}: not an ONNX model that onnxruntime {onnxruntime.__version__} can load (truncated, damaged, "
-            f"another format, or it needs a newer onnxruntime): {str(error).splitlines()[0]}"
-        ) from error
-
-
-def _check_agreement(session: Any, description: Description, n_classes: int, label: str) -> None:
-    """Raise ArtifactError where metadata and graph tell different stories."""
-    inputs = [(entry.name, entry.type, entry.shape[1:]) for entry in session.get_inputs()]
-    outputs = {entry.name: entry.shape[1:] for entry in session.get_outputs()}
-    ensemble = description.ensemble
-    try:
-        problems = []
-        rows = ensemble.get("rows", "float32")
-        type_name = {"float32": "tensor(float)", "float64": "tensor(double)"}[rows]
-        if inputs != [("features", type_name, [len(description.schema)])]:
-            problems.append(f"{len(description.schema)} {rows} features, the graph takes {inputs}")
-        shapes = _shapes(ensemble, n_classes)
-        expected = {name: shapes.get(name, []) for name in ensemble["outputs"]}
-        if outputs != expected:
-            problems.append(f"outputs {expected}, the graph has {outputs}")
-        for key in ("type", "task", "voting", "decision", "guards", "glulam", "precision"):
-            ensemble[key]
-        for member in ensemble["members"]:
-            float(member["weight"]), str(member["name"])
-        for validator in ensemble["validators"]:
-            validator["state"].get("low")
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ArtifactError(f"{label}: damaged metadata: {type(error).__name__}: {error}; export again") from error
-    if problems:
-        raise ArtifactError(
-            f"{label}: metadata and graph disagree: the metadata says {'; '.join(problems)}; export again"
-        )
-
-
-def _shapes(ensemble: Mapping[str, Any], n_classes: int) -> dict[str, list[int]]:
-    """Return the shape of each output that is not one number a row."""
-    blocks, targets = ensemble.get("blocks", []), ensemble.get("n_targets", 1)
-    width = sum(blocks) or n_classes or 1
-    return {
-        "label": [len(blocks)] if blocks else [],
-        "value": [targets] if targets > 1 else [],
-        "probabilities": [width],
-        "decision_function": [width] if width > 2 else [],
-        "votes": [len(ensemble["members"]), width],
-    }

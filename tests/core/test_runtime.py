@@ -370,8 +370,9 @@ def test_any_change_of_metadata_or_graph_is_refused(path, tmp_path):
     with pytest.raises(ArtifactError, match="its metadata has changed since it was exported; export again"):
         load(with_metadata(path, tmp_path, sign=False, **changed))
     model = onnx.load(path)
-    share = next(tensor for tensor in model.graph.initializer if tensor.name == "vote.weight")
-    share.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(share) * 3, share.name))
+    tensors = [each.t for node in model.graph.node for each in node.attribute if each.HasField("t")]
+    splits = next(tensor for tensor in tensors if tensor.data_type == onnx.TensorProto.FLOAT)
+    splits.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(splits) * 3, splits.name))
     (tmp_path / "graph.onnx").write_bytes(model.SerializeToString())
     for source in (tmp_path / "graph.onnx", model.SerializeToString()):
         with pytest.raises(ArtifactError, match="the graph is not the one that was proven"):
@@ -403,6 +404,8 @@ def test_metadata_of_ones_own_may_be_added(path, tmp_path, binary):
     """A file that somebody labels with further entries still opens."""
     labelled = with_metadata(path, tmp_path, **{"owner": "risk team"})
     np.testing.assert_array_equal(load(labelled).predict(binary[0]), load(path).predict(binary[0]))
+    label = onnx.ModelProto(metadata_props=[onnx.StringStringEntryProto(key="owner", value="somebody else")])
+    assert load(path.read_bytes() + label.SerializeToString()).schema == load(path).schema
 
 
 @pytest.mark.parametrize("key", ["glulam.schema", "glulam.ensemble", "glulam.parity", "glulam.training"])
