@@ -274,7 +274,7 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
         proof_rows
             about how many rows the proof tries
         options
-            of the exporter: for ``onnx`` outputs, guards, opset
+            of the exporter: for ``onnx`` outputs, guards, opset, standard
 
         Returns the proof's report, which is in the file's metadata too. Raises ProofError,
         UnsupportedModelError, ConfigError or ArtifactError; then nothing is written.

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from glulam import __version__, plugins
+from glulam import __version__, kernel, plugins
 from glulam._files import atomic_file, check_target
 from glulam.errors import ConfigError, ProofError, UnsupportedModelError
 from glulam.hookspecs import Exporter
@@ -79,13 +79,20 @@ def subject_of(ensemble: Ensemble) -> Subject:
 
 
 class Run:
-    """An exported graph in onnxruntime with all its outputs, as the proof wants to ask it."""
+    """An exported graph in onnxruntime with all its outputs, as the proof wants to ask it.
 
-    def __init__(self, data: bytes) -> None:
+    ``by_kernel`` lets glulam's tree kernel run what it can; ``uses_kernel`` tells whether there was any.
+    """
+
+    def __init__(self, data: bytes, *, by_kernel: bool = False) -> None:
+        options, providers = _session_options("latency"), ["CPUExecutionProvider"]
+        self.uses_kernel = False
         try:
-            self._session = onnxruntime.InferenceSession(
-                data, _session_options("latency"), providers=["CPUExecutionProvider"]
-            )
+            if by_kernel:
+                self._session, reason = kernel.open_session(data, options, providers=providers)
+                self.uses_kernel = reason is None
+            else:
+                self._session = onnxruntime.InferenceSession(data, options, providers=providers)
         except Exception as error:  # onnxruntime's exceptions have no common base of their own
             raise ConfigError(
                 f"onnxruntime {onnxruntime.__version__} does not run this graph: {str(error).splitlines()[0]}; "
@@ -157,7 +164,8 @@ def write(
         data, report, outputs = _narrowest(subject, writer, proof_rows, options)
     else:
         data, report, outputs = _proven(subject, writer, precision, proof_rows, options)
-    data = writer.attach(data, _describe(subject, report, outputs).to_metadata(data))
+    description = _describe(subject, report, outputs, writer.form(data))
+    data = writer.attach(data, description.to_metadata(data))
     # Open the finished bytes as a user will: metadata and graph must agree.
     ProductionEnsemble(data).warmup(1)
     with atomic_file(path, overwrite=overwrite) as out:
@@ -218,9 +226,19 @@ def verify(ensemble: Ensemble, path: Path, *, proof_rows: int = 20_000) -> Parit
             raise ConfigError(f"{path}: {what}: the file has {found}, the trained ensemble {expected}")
     if not info["guards"]:
         program = replace(program, guards=())
+    data = path.read_bytes()
     return prove(
-        program, Run(path.read_bytes()), subject.native, subject.rows, precision=info["precision"], rows=proof_rows
-    )
+        program, Run(data), subject.native, subject.rows, precision=info["precision"], rows=proof_rows,
+        by_kernel=_kernel_run(data),
+    )  # fmt: skip
+
+
+def _kernel_run(data: bytes) -> Run | None:
+    """Return a graph as glulam's tree kernel runs it; None where it does not, here or ever."""
+    if not kernel.available():
+        return None
+    run = Run(data, by_kernel=True)
+    return run if run.uses_kernel else None
 
 
 def _proven(
@@ -239,22 +257,32 @@ def _proven(
     program = subject.program
     data = writer.export(program, precision=precision, **options)
     guarded = program if options.get("guards", True) else replace(program, guards=())
-    run = whole = Run(data)
+    run, by_kernel = Run(data), _kernel_run(data)
+    whole, whole_by_kernel = run, by_kernel
     if options.get("outputs") is not None:
         everything = {key: value for key, value in options.items() if key != "outputs"}
-        whole = Run(writer.export(program, precision=precision, **everything))
+        complete = writer.export(program, precision=precision, **everything)
+        whole, whole_by_kernel = Run(complete), _kernel_run(complete)
     report = prove(
-        guarded, whole, subject.native, subject.rows, precision=precision, rows=proof_rows, tolerance=tolerance
-    )
+        guarded, whole, subject.native, subject.rows, precision=precision, rows=proof_rows, tolerance=tolerance,
+        by_kernel=whole_by_kernel,
+    )  # fmt: skip
     if whole is not run:
-        expected, got = whole.raw(subject.rows), run.raw(subject.rows)
-        for name, values in got.items():
-            if not np.array_equal(values, expected[name], equal_nan=values.dtype.kind == "f"):
-                raise ProofError(f"output {name!r} differs between the file with all outputs and the one asked for")
+        _check_alike(whole, run, subject.rows)
+        if by_kernel is not None and whole_by_kernel is not None:
+            _check_alike(whole_by_kernel, by_kernel, subject.rows)
     return data, report, run.names
 
 
-def _describe(subject: Subject, report: ParityReport, outputs: list[str]) -> Description:
+def _check_alike(whole: Run, run: Run, rows: Rows) -> None:
+    """Raise ProofError where a file with fewer outputs does not give the bits of the one with all."""
+    expected, got = whole.raw(rows), run.raw(rows)
+    for name, values in got.items():
+        if not np.array_equal(values, expected[name], equal_nan=values.dtype.kind == "f"):
+            raise ProofError(f"output {name!r} differs between the file with all outputs and the one asked for")
+
+
+def _describe(subject: Subject, report: ParityReport, outputs: list[str], form: str) -> Description:
     """Return what the file says of itself."""
     program = subject.program
     decision = program.decision
@@ -278,6 +306,7 @@ def _describe(subject: Subject, report: ParityReport, outputs: list[str]) -> Des
             "guards": [guard.name for guard in program.guards] if "valid" in outputs else [],
             "outputs": outputs,
             "precision": report.precision,
+            "form": form,
             "rows": program.rows,
             "codes": bool(subject.about.get("codes")),
         },

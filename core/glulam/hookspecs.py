@@ -314,6 +314,10 @@ class Exporter(ABC):
     def attach(self, data: bytes, metadata: Mapping[str, str]) -> bytes:
         """Return the bytes with these metadata entries added; what they compute is untouched."""
 
+    def form(self, data: bytes) -> str:
+        """Return a word for how the bytes hold the model, where the format has several ways; `info` gives it."""
+        return "standard"
+
 
 class Hooks:
     """The hook specifications: each returns a class."""

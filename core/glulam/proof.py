@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -50,6 +50,7 @@ def prove(
     rows: int = 20_000,
     seed: int = 0,
     tolerance: float | None = None,
+    by_kernel: Callable[[Rows], Outputs] | None = None,
 ) -> ParityReport:
     """Hold an exported graph to the native libraries on about ``rows`` rows of all families.
 
@@ -61,6 +62,8 @@ def prove(
         rows to start from, in the type of the file's input
     tolerance
         allowed difference; by default what is promised of the precision
+    by_kernel
+        the same bytes as glulam's tree kernel runs them; held to the same
 
     Raises ProofError naming member, family, row and features of the first disagreement.
     """
@@ -80,18 +83,20 @@ def prove(
         block, got = family.rows[compared], answers.where(compared)
         if family.name not in ("training", "missing", "infinite"):
             beside_training += len(block)
-        largest, differing, leaves = 0.0, 0, 0
-        if len(block):
-            tried = _Tried(family.name, block, expected, got)
-            for index, name in enumerate(program.names):
-                found = _check_member(trial, index, tried)
-                worst[name] = max(worst[name], found)
-                largest = max(largest, found)
-                leaves = max(leaves, _check_leaves(trial, index, tried))
-            differing = _check_vote(trial, tried)
+        tried = _Tried(family.name, block, expected, got)
+        largest, differing = _check_answers(trial, tried, worst)
+        leaves = max(_check_leaves(trial, index, tried) for index in range(len(program.members))) if len(block) else 0
+        fast: tuple[float | None, int | None] = (None, None)
+        if by_kernel is not None:
+            try:
+                fast = _check_kernel(trial, family, replace(tried, got=by_kernel(family.rows)), compared)
+            except ProofError as error:
+                raise ProofError(f"by glulam's kernel: {error}", rounding=error.rounding) from error
         seconds = round(time.perf_counter() - begun, 4)
         results.append(
-            FamilyResult(family.name, len(block), largest, differing, seconds, tuple(refused), family.visited, leaves)
+            FamilyResult(
+                family.name, len(block), largest, differing, seconds, tuple(refused), family.visited, leaves, *fast
+            )
         )
     if not beside_training:
         raise ProofError(
@@ -176,6 +181,28 @@ def _native_votes(
             compared &= answered
         votes[answered, index] = values[answered]
     return compared, votes[compared], refused
+
+
+def _check_answers(trial: _Trial, tried: _Tried, worst: dict[str, float]) -> tuple[float, int]:
+    """Check votes, scores and labels; return the largest difference of a vote and how many labels differ.
+
+    ``worst`` learns the largest difference of each member.
+    """
+    if not len(tried.rows):
+        return 0.0, 0
+    largest = 0.0
+    for index, name in enumerate(trial.program.names):
+        found = _check_member(trial, index, tried)
+        worst[name] = max(worst[name], found)
+        largest = max(largest, found)
+    return largest, _check_vote(trial, tried)
+
+
+def _check_kernel(trial: _Trial, family: Family, tried: _Tried, compared: npt.NDArray[np.bool_]) -> tuple[float, int]:
+    """Check what the kernel answers to all rows of a family, of which some are compared."""
+    _check_guards(trial.program, family, tried.got)
+    worst = dict.fromkeys(trial.program.names, 0.0)
+    return _check_answers(trial, replace(tried, got=tried.got.where(compared)), worst)
 
 
 def _check_member(trial: _Trial, index: int, tried: _Tried) -> float:

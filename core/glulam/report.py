@@ -26,6 +26,8 @@ class FamilyResult:
         that is not about them
     leaves
         rows for which the leaf in each tree was compared with the library's
+    kernel_difference, kernel_label_differences
+        the same of the file's answers by glulam's tree kernel; None where there was none
     """
 
     family: str
@@ -36,6 +38,8 @@ class FamilyResult:
     refused_by: tuple[str, ...] = ()
     visited: float | None = None
     leaves: int = 0
+    kernel_difference: float | None = None
+    kernel_label_differences: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +67,27 @@ class ParityReport:
         """Labels that are not the native ones, all of them ties within the tolerance."""
         return sum(result.label_differences for result in self.families)
 
+    @property
+    def kernel_difference(self) -> float | None:
+        """Largest difference of any vote by glulam's tree kernel; None where the proof had none."""
+        return max(
+            (each.kernel_difference for each in self.families if each.kernel_difference is not None), default=None
+        )
+
+    @property
+    def kernel_label_differences(self) -> int | None:
+        """Labels by glulam's tree kernel that are not the native ones, all ties; None where the proof had none."""
+        found = [each.kernel_label_differences for each in self.families if each.kernel_label_differences is not None]
+        return sum(found) if found else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         summary = {
             "rows": self.rows,
             "largest_difference": self.largest_difference,
             "label_differences": self.label_differences,
+            "kernel_difference": self.kernel_difference,
+            "kernel_label_differences": self.kernel_label_differences,
             "seconds": round(sum(result.seconds for result in self.families), 3),
         }
         return asdict(self) | summary
@@ -88,6 +107,8 @@ class ParityReport:
                 f"{_line(result.family, *figures)}{visited:>9}{result.leaves or '':>8}{result.seconds:>9.2f}{note}"
             )
         lines.append(_line("all", self.rows, self.largest_difference, self.label_differences))
+        if self.kernel_difference is not None and self.kernel_label_differences is not None:
+            lines.append(_line("by the kernel", self.rows, self.kernel_difference, self.kernel_label_differences))
         lines.append(f"{self.precision}, tolerance {self.tolerance:g}; labels may differ only at a native tie")
         return "\n".join(lines)
 

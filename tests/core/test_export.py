@@ -45,7 +45,7 @@ def test_report_tells_what_was_tried(fitted, tmp_path):
 
 def test_the_graph_passes_every_check_and_has_no_more_nodes_than_it_needs(fitted, tmp_path):
     """Onnx's full check passes, opsets and inputs are as promised, and the nodes are the ones drawn."""
-    fitted.export(tmp_path / "e.onnx", proof_rows=1_000)
+    fitted.export(tmp_path / "e.onnx", proof_rows=1_000, standard=True)
     model = onnx.load(tmp_path / "e.onnx")
     onnx.checker.check_model(model, full_check=True)
     assert {entry.domain: entry.version for entry in model.opset_import} == {"": 18, "ai.onnx.ml": 5}
@@ -67,7 +67,7 @@ def test_the_graph_passes_every_check_and_has_no_more_nodes_than_it_needs(fitted
 
 def test_fewer_outputs_make_a_smaller_graph(fitted, tmp_path):
     """What no wanted output needs is not in the file; guards can be left out."""
-    fitted.export(tmp_path / "e.onnx", proof_rows=1_000, outputs=["probabilities"], guards=False)
+    fitted.export(tmp_path / "e.onnx", proof_rows=1_000, outputs=["probabilities"], guards=False, standard=True)
     graph = onnx.load(tmp_path / "e.onnx").graph
     assert [output.name for output in graph.output] == ["probabilities"]
     assert not {"ArgMax", "Equal", "MatMul"} & {node.op_type for node in graph.node}
@@ -155,7 +155,7 @@ def test_a_voting_text_that_differs_from_its_numpy_rule_is_refused(fitted, tmp_p
         ({"outputs": ["valid"], "guards": False}, "onnx: outputs: expected some of"),
         ({"precision": "float16"}, "precision: expected 'auto', 'float32' or 'float64', got 'float16'"),
         ({"opset": 9}, "onnx: opset: expected 18 to .*, got 9"),
-        ({"optset": 18}, r"onnx: unknown options \['optset'\]; known are outputs, guards, precision, opset"),
+        ({"optset": 18}, r"onnx: unknown options \['optset'\]; known are outputs, guards, precision, opset, standard"),
         ({"proof_rows": 3}, "proof_rows: expected at least 1,000, got 3"),
     ],
 )  # fmt: skip

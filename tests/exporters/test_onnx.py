@@ -186,7 +186,7 @@ def test_trees_of_one_leaf_have_two_leaves_in_the_file():
     """No node has the same leaf on both sides, which onnxruntime before 1.30 misreads beside other trees."""
     trees = [stump(0, [1.0, 2.0]), Tree([], [], [], [], [], [5.0]), stump(1, [3.0, 4.0])]
     made = program(LoweredMember(Forest.from_trees(trees, n_features=2)), classes=())
-    data = OnnxExporter().export(made)
+    data = OnnxExporter().export(made, standard=True)
     np.testing.assert_allclose(Run(data)(ROWS).scores, interpret(made, ROWS).scores)
     node = onnx.load_from_string(data).graph.node[0]
     sides = {entry.name: list(entry.ints) for entry in node.attribute if entry.ints}
@@ -200,7 +200,7 @@ def test_no_node_has_an_inner_child_and_a_leaf_of_one_number():
     """Onnxruntime before 1.25 takes such a node for a tree of one leaf; leaves are numbered around it."""
     deep = Tree([0, 1], [0.5, 0.5], [1, -1], [-2, -3], [True, True], [1.0, 2.0, 3.0])  # node 1 and leaf 1
     made = program(LoweredMember(Forest.from_trees([deep, deep, stump(0, [5.0, 6.0])], n_features=2)), classes=())
-    data = OnnxExporter().export(made)
+    data = OnnxExporter().export(made, standard=True)
     np.testing.assert_allclose(Run(data)(ROWS).scores, interpret(made, ROWS).scores)
     sides = {entry.name: np.array(entry.ints) for entry in onnx.load_from_string(data).graph.node[0].attribute}
     mixed = sides["nodes_trueleafs"] != sides["nodes_falseleafs"]

@@ -64,7 +64,7 @@ def test_thousands_of_categories_stay_one_node_and_one_version_later():
     forest = Forest.from_trees(
         [Tree([0], [0], [-1], [-2], [False], [1, 2], sets={0: range(0, 10_000, 2)})], n_features=1
     )
-    data = OnnxExporter().export(program(forest))
+    data = OnnxExporter().export(program(forest), standard=True)
     model = onnx.load_from_string(data)
     assert model.ir_version == 11
     node = next(node for node in model.graph.node if node.op_type == "TreeEnsemble")

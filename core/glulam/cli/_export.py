@@ -60,6 +60,12 @@ def export(
             "--guards/--no-guards", help="Write the check of rows that the library refuses, as the output 'valid'."
         ),
     ] = True,
+    standard: Annotated[
+        bool,
+        typer.Option(
+            "--standard", help="Write ONNX's own operators only, no node that glulam's kernel runs as a whole."
+        ),
+    ] = False,
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -86,7 +92,7 @@ def export(
     with rows_of(data) if data is not None else contextlib.nullcontext():
         report = glulam.export(
             opened, out, columns, overwrite=force, precision=precision.value, proof_rows=proof_rows, outputs=output,
-            guards=guards,
+            guards=guards, standard=standard,
         )  # fmt: skip
     document = {
         "model": model, "out": out, "bytes": out.stat().st_size, **_described(out), "parity": report.to_dict(),
@@ -130,7 +136,7 @@ def _described(out: Path) -> dict[str, Any]:
     from glulam.runtime import ProductionEnsemble
 
     info = ProductionEnsemble(out).info()
-    kept = ("type", "task", "classes", "feature_names", "members", "guards", "outputs", "precision", "rows")
+    kept = ("type", "task", "classes", "feature_names", "members", "guards", "outputs", "precision", "form", "rows")
     return {name: info[name] for name in kept}
 
 

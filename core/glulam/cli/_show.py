@@ -97,6 +97,9 @@ def proof_table(parity: Mapping[str, Any]) -> Table:
         for family in parity["families"]
     ]
     rows.append(("all", f"{parity['rows']:,}", f"{parity['largest_difference']:.2e}", parity["label_differences"], ""))
+    if (by_kernel := parity.get("kernel_difference")) is not None:
+        figures = f"{parity['rows']:,}", f"{by_kernel:.2e}", parity["kernel_label_differences"]
+        rows.append(("all, by the kernel", *figures, ""))
     return table(
         f"Proof against the training libraries ({parity['precision']}, tolerance {parity['tolerance']:g})",
         ("rows of family", "rows>", f"{_difference(parity)}>", "labels\nthat differ>", "note"),

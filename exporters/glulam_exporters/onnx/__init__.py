@@ -1,4 +1,4 @@
-"""The `onnx` exporter: a whole ensemble as one standard ONNX file.
+"""The `onnx` exporter: a whole ensemble as one ONNX file that any onnxruntime runs.
 
 The graph it writes, for a binary ensemble of LightGBM, XGBoost and a random forest (soft vote)::
 
@@ -10,6 +10,8 @@ The graph it writes, for a binary ensemble of LightGBM, XGBoost and a random for
     features --guards--> valid [n]
 
 One TreeEnsemble a sum, not one for all: onnxruntime adds up a single target faster than several.
+
+Where `_fused` can, all of it becomes the body of one node, which glulam's kernel runs as a whole.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from glulam.errors import ConfigError, PluginError
 from glulam.hookspecs import Exporter, hookimpl
 from glulam.program import EnsembleProgram
 from glulam_exporters.onnx._answers import answer_names, answer_types, emit_answers
+from glulam_exporters.onnx._fused import fuse, is_fused
 from glulam_exporters.onnx._graph import Graph
 from glulam_exporters.onnx._members import emit_votes
 
@@ -49,6 +52,7 @@ class OnnxExporter(Exporter):
         guards: bool = True,
         precision: str = "float32",
         opset: int = DEFAULT_OPSET,
+        standard: bool = False,
         **unknown: Any,
     ) -> bytes:
         """Return the serialised model.
@@ -62,17 +66,24 @@ class OnnxExporter(Exporter):
             type in which leaves are added and the vote is taken: ``float32`` or ``float64``
         opset
             of the default operator domain, 18 or newer
+        standard
+            nodes of ONNX's own domains only. By default all that can be is one node that is defined in
+            the file by these, so that any onnxruntime runs it, and glulam's kernel runs it faster
 
         Raises ConfigError for options that are unknown or do not go together, and for a model that
         one file cannot hold.
         """
         if unknown:
-            raise ConfigError(f"onnx: unknown options {sorted(unknown)}; known are outputs, guards, precision, opset")
+            raise ConfigError(
+                f"onnx: unknown options {sorted(unknown)}; known are outputs, guards, precision, opset, standard"
+            )
         if precision not in ("float32", "float64"):
             raise ConfigError(f"onnx: precision: expected 'float32' or 'float64', got {precision!r}")
         if program.rows == "float64" and precision != "float64":
             raise ConfigError("onnx: precision: rows of float64 need precision='float64'")
         newest = onnx.defs.onnx_opset_version()
+        if not isinstance(standard, bool):
+            raise ConfigError(f"onnx: standard: expected True or False, got {standard!r}")
         if not isinstance(opset, int) or not OLDEST_OPSET <= opset <= newest:
             raise ConfigError(f"onnx: opset: expected {OLDEST_OPSET} to {newest}, got {opset!r}")
         wanted = _checked_outputs(program, outputs, guards)
@@ -84,7 +95,14 @@ class OnnxExporter(Exporter):
             made["votes"] = votes
         if "valid" in wanted:
             made["valid"] = _emit_guards(program, graph)
-        return bytes(_model(program, graph, {name: made[name] for name in wanted}).SerializeToString())
+        model = _model(program, graph, {name: made[name] for name in wanted})
+        if not standard:
+            fuse(model)
+        return bytes(model.SerializeToString())
+
+    def form(self, data: bytes) -> str:
+        """Return ``fused`` where the file has one node of glulam's own that is defined in it, else ``standard``."""
+        return "fused" if is_fused(onnx.load_from_string(data)) else "standard"
 
     def attach(self, data: bytes, metadata: Mapping[str, str]) -> bytes:
         """Return the model with metadata_props added.

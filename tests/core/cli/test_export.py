@@ -76,6 +76,14 @@ def test_json_has_the_description_and_the_proof(export, files, tmp_path):
     assert export(files / "x.json", tmp_path / "m.onnx", "--quiet", "--force").out == ""
 
 
+def test_the_standard_form_is_written_on_demand(export, files, tmp_path):
+    """By default the file is in the fused form, with --standard it has ONNX's own operators only."""
+    for options, form in (((), "fused"), (("--standard",), "standard")):
+        done = export(files / "x.json", tmp_path / "m.onnx", "--json", "--force", *options)
+        assert done.code == 0, done.err
+        assert json.loads(done.out)["form"] == library.load(tmp_path / "m.onnx").info()["form"] == form
+
+
 def test_data_is_found_by_name_and_by_position(export, files, data, tmp_path):
     """Columns go by the model's names, in any order; where it has none by position; the proof starts from these rows."""
     out, given = tmp_path / "m.onnx", ("--data", files / "rows.csv")
