@@ -1,4 +1,4 @@
-"""The commands: ``python -m benchmarks``, ``python -m benchmarks converters`` and ``python -m benchmarks scale``."""
+"""The commands: ``python -m benchmarks``, alone or with setup, report, converters, scale or instructions."""
 
 from __future__ import annotations
 
@@ -7,96 +7,145 @@ import datetime
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import claims, converters, export, machine, report, serving
+from benchmarks import claims, conversion, converters, environments, instructions, machine, report, sections
 from benchmarks import scale as large
-from benchmarks.child import in_child
-from benchmarks.workload import FULL, QUICK, Scale
+from benchmarks.peers import OWN, PEERS
+from benchmarks.plot import svg
+from benchmarks.sections import SECTIONS, Plan
+from benchmarks.settings import FULL, MODELS, QUICK, QUICK_MODELS
+from benchmarks.store import merge, workload
 
-SECTIONS = ("export", "load", "memory", "latency", "batch", "precision", "overhead")
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, store; return 1 if a claim fails."""
+    """Run a command; return 1 if a claim fails."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["converters"]:
-        return converters.main(given[1:])
-    if given[:1] == ["scale"]:
-        return large.main(given[1:])
+    commands: dict[str, Callable[[Sequence[str]], int]] = {
+        "setup": _setup, "report": _report, "converters": converters.main, "scale": large.main,
+        "instructions": instructions.main,
+    }  # fmt: skip
+    if given and given[0] in commands:
+        return commands[given[0]](given[1:])
     chosen = _parser().parse_args(given)
     scale = QUICK if chosen.quick else FULL
+    chosen.models = chosen.models or list(QUICK_MODELS if chosen.quick else MODELS)
     run: dict[str, Any] = {"quick": chosen.quick, "machine": machine.describe(), "scale": asdict(scale)}
     if chosen.date:
         run["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
-    with tempfile.TemporaryDirectory(prefix="glulam-benchmarks-") as directory:
-        _say("fit the ensemble")
-        run["workload"] = in_child("benchmarks.workload:fit", directory=directory, trees=scale.trees, rows=scale.rows)
-        run["results"] = measure(chosen.only, scale, directory)
-    run["claims"] = claims.judge(run["results"], quick=chosen.quick)
+    if not chosen.quick:
+        environments.set_up({PEERS[peer].environment for peer in chosen.peers} - {OWN}, chosen.home)
+    # A full run keeps its models, so that sections may be measured on different days.
+    kept = nullcontext(str(chosen.home / "models"))
+    with tempfile.TemporaryDirectory(prefix="glulam-benchmarks-") if chosen.quick else kept as directory:
+        run["workload"] = workload(Path(directory), scale)
+        conversion.forget(Path(directory))
+        run["environments"] = _versions(chosen.peers, chosen.home)
+        run["results"] = {}
+        plan = Plan(Path(directory), chosen.models, chosen.peers, scale, chosen.home)
+        for section, results in sections.measure(chosen.only, plan):
+            run = merge([run, {**run, "results": results}])
+            if chosen.json:  # after each section: what is done is not lost
+                chosen.json.write_text(json.dumps(run, indent=1) + "\n")
+            print(f"... {section}: done", file=sys.stderr, flush=True)
+    return _tell(run, chosen)
+
+
+def _setup(arguments: Sequence[str]) -> int:
+    """Build the peers' environments; return 1 if one cannot be built."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks setup", description="build the peers' environments")
+    known = environments.names()
+    parser.add_argument("peers", nargs="*", metavar="PEER", help=f"some of {', '.join(known)} (default: all)")
+    parser.add_argument("--again", action="store_true", help="also those that could not be built before")
+    chosen = parser.parse_args(arguments)
+    if unknown := sorted(set(chosen.peers) - set(known)):
+        parser.error(f"unknown {unknown}; expected some of {', '.join(known)}")
+    failed = environments.set_up(chosen.peers or known, again=chosen.again)
+    for name, reason in failed.items():
+        print(f"{name}: {reason}", file=sys.stderr)
+    return int(bool(failed))
+
+
+def _report(arguments: Sequence[str]) -> int:
+    """Put runs together, the later over the earlier, and print; return 1 if a claim fails."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks report", description=_report.__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN.json")
+    _outputs(parser)
+    chosen = parser.parse_args(arguments)
+    try:
+        run = merge([json.loads(path.read_text()) for path in chosen.runs])
+    except ValueError as error:
+        parser.error(str(error))
+    return _tell(run, chosen)
+
+
+def _tell(run: dict[str, Any], chosen: argparse.Namespace) -> int:
+    """Judge, print and write; return 1 if a claim fails."""
+    run["claims"] = claims.judge(run["results"], quick=run["quick"])
+    run["goals"] = claims.goals(run["results"])
     text = report.markdown(run)
     print(text, end="")
     if chosen.json:
         chosen.json.write_text(json.dumps(run, indent=1) + "\n")
     if chosen.out:
         chosen.out.write_text(text)
-    return int(any(claim["passed"] is False for claim in run["claims"]))
+    if chosen.plot and (picture := svg(run["results"].get("calls", []))):
+        chosen.plot.write_text(picture)
+    return int(any(claim["passed"] is False and not claim["aim"] for claim in run["claims"]))
 
 
-def measure(sections: Sequence[str], scale: Scale, directory: str) -> dict[str, Any]:
-    """Return the figures of the wanted sections. Seconds and bytes throughout."""
-    results: dict[str, Any] = {}
-    wanted = set(sections)
-    # precision exports for itself, overhead needs one file, all others need all.
-    exporters = ["glulam", "skl2onnx"] if wanted - {"precision", "overhead"} else ["glulam"]
-    if wanted - {"precision"}:
-        _say("export")
-        times = scale.exports if "export" in wanted else 1
-        exported = {name: export.measure(directory, name, times, scale.proof_rows) for name in exporters}
-        if "export" in wanted:
-            results["export"] = exported
-    if wanted & {"load", "memory"}:
-        _say("start serving processes")
-        served = serving.measure(directory, scale.starts)
-        results |= {part: served for part in ("load", "memory") if part in wanted}
-    if parts := [part for part in ("latency", "batch") if part in wanted]:
-        _say("single rows and batches")
-        results |= in_child("benchmarks.latency:measure", directory=directory, parts=parts, scale=asdict(scale))
-    if "overhead" in wanted:
-        _say("overhead")
-        calls = scale.overhead_calls
-        results["overhead"] = in_child("benchmarks.overhead:measure", directory=directory, calls=calls)
-    if "precision" in wanted:
-        _say("float32 against float64")
-        results["precision"] = in_child("benchmarks.precision:measure", directory=directory, scale=asdict(scale))
-    return results
+def _versions(peers: Sequence[str], home: Path) -> dict[str, dict[str, str] | str]:
+    """Return what is installed in each environment of the peers, or why there is none."""
+    found: dict[str, dict[str, str] | str] = {}
+    for name in dict.fromkeys(PEERS[peer].environment for peer in peers):
+        try:
+            found[name] = environments.versions(name, home)
+        except environments.NotReadyError as error:
+            found[name] = str(error)
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "--only", type=_sections, default=list(SECTIONS), help=f"some of {','.join(SECTIONS)} (default: all)"
-    )
+    for option, names in (("--only", SECTIONS), ("--models", MODELS), ("--peers", PEERS)):
+        parser.add_argument(
+            option,
+            type=_some(names),
+            default=None if names is MODELS else list(names),
+            help=f"some of {','.join(names)} (default: all)",
+        )
     parser.add_argument("--quick", action="store_true", help="tiny, to see that all of it runs; no claim is judged")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures, in seconds and bytes")
-    parser.add_argument("--out", type=Path, metavar="FILE.md", help="write what is printed")
     parser.add_argument("--date", action="store_true", help="put today's date into the results")
+    parser.add_argument(
+        "--home", type=Path, default=environments.HOME, metavar="FOLDER", help="of environments and models"
+    )
+    _outputs(parser)
     return parser
 
 
-def _sections(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = sorted(set(names) - set(SECTIONS))
-    if unknown or not names:
-        raise argparse.ArgumentTypeError(f"unknown {unknown}; expected some of {','.join(SECTIONS)}")
-    return names
+def _outputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures, in seconds and bytes")
+    parser.add_argument("--out", type=Path, metavar="FILE.md", help="write what is printed")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the time of a call over its rows")
 
 
-def _say(what: str) -> None:
-    print(f"... {what}", file=sys.stderr, flush=True)
+def _some(known: Sequence[str] | dict[str, Any]) -> Callable[[str], list[str]]:
+    """Return a parser of some of the known names."""
+
+    def parse(text: str) -> list[str]:
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        unknown = sorted(set(names) - set(known))
+        if unknown or not names:
+            raise argparse.ArgumentTypeError(f"unknown {unknown}; expected some of {','.join(known)}")
+        return names
+
+    return parse
 
 
 if __name__ == "__main__":

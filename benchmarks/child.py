@@ -22,15 +22,17 @@ __all__ = ["in_child", "peak_bytes", "resident_bytes"]
 ROOT = Path(__file__).parents[1]
 
 
-def in_child(function: str, **arguments: Any) -> Any:
+def in_child(function: str, python: str = sys.executable, **arguments: Any) -> Any:
     """Call ``module:function`` with JSON arguments in a fresh process; return its JSON result.
+
+    ``python`` is the interpreter, of this environment or a peer's.
 
     Raises RuntimeError if the process fails; what it wrote to stderr has been seen by then.
     """
     with tempfile.TemporaryDirectory() as directory:
         # A file, not stdout: the libraries print there too, some of them at exit.
         answer = Path(directory) / "answer.json"
-        command = [sys.executable, "-m", "benchmarks.child", function, json.dumps(arguments), str(answer)]
+        command = [python, "-m", "benchmarks.child", function, json.dumps(arguments), str(answer)]
         status = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False).returncode
         if status or not answer.is_file():
             raise RuntimeError(f"{function}: its process ended with status {status} and no result; the reason is above")

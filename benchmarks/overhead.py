@@ -1,6 +1,6 @@
-"""What glulam's own Python adds to ``session.run``, for one float32 row.
+"""What glulam's own Python adds to a call of onnxruntime, for one float32 row.
 
-Both sides use one session, so that nothing differs but the Python around it: two sessions of the
+All sides use one session, so that nothing differs but the Python around it: two sessions of the
 same file differ by 1 to 2 us through where their nodes happen to lie in memory. They alternate call
 by call, on rows of their own. The same is done on a file of a few nodes, where nothing else takes
 time: there the figure is sharp, while on the large file the trees push Python out of the caches
@@ -13,56 +13,67 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contestants import GLULAM_FILE, OUTPUTS
-from benchmarks.workload import SMALL_FILE, load_rows
+import numpy as np
+import onnxruntime
+
+import glulam
+from benchmarks.models import read_model
+from benchmarks.peers import PEERS
+from benchmarks.timing import quiet, single_rows
+from benchmarks.workload import SMALL_FILE
 
 __all__ = ["measure"]
 
+OUTPUTS = ["probabilities", "valid"]
+SIDES = ("predict_proba", "session_run", "bound_run")
+
 
 def measure(directory: str, calls: int) -> dict[str, dict[str, float]]:
-    """Return seconds added by predict_proba on the ensemble's file and on a small one (in a child)."""
-    from benchmarks.timing import quiet, single_rows
-
-    rows = single_rows(load_rows(directory))
-    # An odd number of them, so that each side comes to each row.
-    rows = rows[: len(rows) - (len(rows) + 1) % 2]
-    folder = Path(directory)
-    files = {"ensemble": folder / GLULAM_FILE, "small": folder / SMALL_FILE}
+    """Return medians of predict_proba, of session.run and of a bound run, on two files (in a child)."""
+    model = read_model(Path(directory) / "ensemble")
+    rows = single_rows(model.rows())
+    # Not a multiple of the sides, so that each of them comes to each row.
+    rows = rows[: len(rows) - (len(rows) % len(SIDES) == 0)]
+    files = {"ensemble": PEERS["glulam"].folder(model) / "model.onnx", "small": Path(directory) / SMALL_FILE}
     with quiet():
         return {name: _added(path, rows, calls) for name, path in files.items()}
 
 
 def _added(path: Path, rows: list[Any], calls: int) -> dict[str, float]:
-    """Time ``calls`` calls of each side; return medians, and how much one is above the other."""
-    import numpy as np
-
-    import glulam
-
+    """Time ``calls`` calls of each side; return medians, and how much predict_proba is above the others."""
     production = glulam.load(path)
-    predict_proba, run = production.predict_proba, production._session.run
+    session = production._session
+    bound, buffer = _bind(session, rows[0])
+    taken = np.empty((len(SIDES), calls))
     clock = time.perf_counter
-    ours, bare = np.empty(calls), np.empty(calls)
     production.warmup()
     for call in range(calls):
-        one, other = rows[2 * call % len(rows)], rows[(2 * call + 1) % len(rows)]
-        # Written out twice: a function in between would cost as much as what is measured.
-        if call % 2:
-            a = clock()
-            predict_proba(one)
-            b = clock()
-            run(OUTPUTS, {"features": other})
-            c = clock()
-            ours[call], bare[call] = b - a, c - b
-        else:
-            a = clock()
-            run(OUTPUTS, {"features": one})
-            b = clock()
-            predict_proba(other)
-            c = clock()
-            ours[call], bare[call] = c - b, b - a
-    return {
-        "predict_proba_p50": float(np.median(ours)),
-        "session_run_p50": float(np.median(bare)),
-        "added": float(np.median(ours) - np.median(bare)),
+        for turn in range(len(SIDES)):
+            side = (call + turn) % len(SIDES)
+            row = rows[(len(SIDES) * call + turn) % len(rows)]
+            buffer[:] = row  # for the bound run, outside of what is timed
+            ask, *arguments = (
+                (production.predict_proba, row),
+                (session.run, OUTPUTS, {"features": row}),
+                (session.run_with_iobinding, bound),
+            )[side]
+            begun = clock()
+            ask(*arguments)
+            taken[side, call] = clock() - begun
+    middle = dict(zip(SIDES, np.median(taken, axis=1).tolist(), strict=True))
+    return {f"{side}_p50": middle[side] for side in SIDES} | {
+        "added": middle["predict_proba"] - middle["session_run"],
+        "added_to_bound": middle["predict_proba"] - middle["bound_run"],
         "calls": calls,
     }
+
+
+def _bind(session: Any, row: Any) -> tuple[Any, Any]:
+    """Return a binding of a session to memory of numpy's, and the memory that it reads the row from."""
+    buffer, bound = np.array(row), session.io_binding()
+    bound.bind_cpu_input("features", buffer)
+    shapes = {each.name: [1, *each.shape[1:]] for each in session.get_outputs()}
+    for name, dtype in zip(OUTPUTS, (np.float32, np.bool_), strict=True):
+        value = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(shapes[name], dtype))
+        bound.bind_ortvalue_output(name, value)
+    return bound, buffer

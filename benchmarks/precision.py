@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contestants import OUTPUTS, one_thread
-from benchmarks.export import differences
-from benchmarks.workload import Scale, load_ensemble, load_rows
+from benchmarks.models import read_model
+from benchmarks.peers.glulam import session
+from benchmarks.settings import Scale
+from benchmarks.worker import differences
+from benchmarks.workload import load_ensemble
 
 __all__ = ["PRECISIONS", "measure"]
 
+OUTPUTS = ["probabilities", "valid"]
 PRECISIONS = ("float32", "float64")
 
 
@@ -22,7 +25,7 @@ def measure(directory: str, scale: dict[str, Any]) -> dict[str, Any]:
 
     sizes = Scale(**scale)
     files = _export_both(directory, sizes.proof_rows)
-    table = load_rows(directory)
+    table = read_model(Path(directory) / "ensemble").rows()
     rows = single_rows(table)
     answers = {name: _answer(_path(directory, name)) for name in PRECISIONS}
 
@@ -40,16 +43,18 @@ def measure(directory: str, scale: dict[str, Any]) -> dict[str, Any]:
 def _export_both(directory: str, proof_rows: int) -> dict[str, dict[str, Any]]:
     """Export both files; return size, seconds, and differences to the native libraries."""
     ensemble = load_ensemble(directory)
-    ensemble.export(
-        _path(directory, "first"), proof_rows=proof_rows
-    )  # what is imported on first use is no precision's fault
-    made = {}
+    # What is imported on first use is no precision's fault.
+    ensemble.export(_path(directory, "first"), proof_rows=proof_rows)
+    model, made = read_model(Path(directory) / "ensemble"), {}
     for precision in PRECISIONS:
         path = _path(directory, precision)
         begun = time.perf_counter()
         report = ensemble.export(path, precision=precision, proof_rows=proof_rows)
         seconds = time.perf_counter() - begun
-        made[precision] = differences(path, ensemble, directory, proof_rows) | {
+        far = differences(_answer(path), model)
+        made[precision] = {
+            "difference_training": far["training"],
+            "difference_hard": far["hard"],
             "export_seconds": seconds,
             "file_bytes": path.stat().st_size,
             "proof_differences": report.members,
@@ -58,8 +63,8 @@ def _export_both(directory: str, proof_rows: int) -> dict[str, dict[str, Any]]:
 
 
 def _answer(path: Path) -> Callable[[Any], Any]:
-    run = one_thread(path).run
-    return lambda rows: run(OUTPUTS, {"features": rows})
+    run = session(path, 1, kernel=True).run
+    return lambda rows: run(OUTPUTS, {"features": rows})[0]
 
 
 def _path(directory: str, precision: str) -> Path:

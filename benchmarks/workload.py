@@ -1,133 +1,139 @@
-"""The ensemble and the rows that everything is measured on.
+"""The models and the rows that everything is measured on.
 
-The configuration: the twelve technical features of the shipped candles, the direction of the
-next bar, and the default ensemble (LightGBM, XGBoost and a random forest of 200 trees each).
+The configuration: the twelve technical features of the shipped candles, the direction of the next
+bar, and the default ensemble (LightGBM, XGBoost and a random forest of 200 trees each); its members
+alone; deep leaf-wise trees; ten classes.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FULL", "QUICK", "SMALL_FILE", "Scale", "fit", "load_ensemble", "load_members", "load_rows"]
+import joblib
+import numpy as np
+
+from benchmarks.models import NATIVE_FILES, weighted_mean
+from glulam import EnsembleClassifier
+from glulam._rows import families
+from glulam_plugins.features.technical import Technical
+
+__all__ = ["SMALL_FILE", "fit", "load_ensemble", "write_model"]
 
 CANDLES = Path(__file__).parents[1] / "examples" / "data" / "btcusdt_4h_2018_2023.csv.gz"
 SMALL_FILE = "small.onnx"
 COLUMNS = ("open", "high", "low", "close", "volume")
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How much is fitted and how often it is measured.
-
-    trees
-        of each member; None for the plugins' defaults
-    blocks, calls, slow_calls
-        one row: blocks of each contestant, calls in one, and in one of the native libraries
-    batch, batch_rounds
-        rows of a batch, and how often each contestant answers one
-    cold_calls, overhead_calls
-        calls with evicted caches, and calls of the overhead's two sides
-    exports, starts
-        fresh processes that export, and that start to serve
-    proof_rows
-        about how many rows the proof tries, and how many look for differences
-    """
-
-    trees: int | None
-    rows: int
-    blocks: int
-    calls: int
-    slow_calls: int
-    batch: int
-    batch_rounds: int
-    cold_calls: int
-    overhead_calls: int
-    exports: int
-    starts: int
-    proof_rows: int
-
-
-FULL = Scale(
-    trees=None, rows=20_000, blocks=40, calls=400, slow_calls=10, batch=5_000, batch_rounds=21,
-    cold_calls=400, overhead_calls=40_000, exports=3, starts=5, proof_rows=20_000,
-)  # fmt: skip
-QUICK = Scale(
-    trees=3, rows=600, blocks=2, calls=10, slow_calls=2, batch=50, batch_rounds=2,
-    cold_calls=3, overhead_calls=50, exports=1, starts=1, proof_rows=1_000,
-)  # fmt: skip
+CHECKED_ROWS = 2_000
 
 
 def fit(directory: str, trees: int | None, rows: int) -> dict[str, Any]:
-    """Fit the ensemble, store it for the other processes, and return what it is (in a child)."""
-    import joblib
-    import numpy as np
-
-    X, y = _table(rows)
-    ensemble = _ensemble({"n_estimators": trees, "max_depth": 3, "n_jobs": 1} if trees else {}).fit(X, y)
+    """Fit all models, store them for the other processes, and return what they are (in a child)."""
+    X, y, future = _table(rows)
+    small = {"n_estimators": trees, "max_depth": 3, "n_jobs": 1} if trees else {}
+    ensemble = _ensemble(small).fit(X, y)
     folder = Path(directory)
-    np.save(folder / "rows.npy", X)
-    joblib.dump(ensemble, folder / "ensemble.joblib")
-    # Apart, so that a process that serves them natively needs no glulam.
-    joblib.dump((dict(ensemble.members_), ensemble.weights_), folder / "members.joblib")
     # One tree of depth 2 each: where nothing takes time but Python and onnxruntime's own start.
-    small = _ensemble({"n_estimators": 1, "max_depth": 2, "n_jobs": 1}).fit(X[:500], y[:500])
-    small.export(folder / SMALL_FILE, proof_rows=1_000)
-    members = {}
-    for name, member in zip(ensemble.members_, ensemble.program().members, strict=True):
-        splits, leaves = int(member.body.feature.size), len(member.body.leaf_value)
-        members[name] = {"trees": len(member.body.roots), "splits": splits, "leaves": leaves}
-    return {
-        "rows": len(X),
-        "features": X.shape[1],
-        "members": members,
-        "nodes": sum(each["splits"] + each["leaves"] for each in members.values()),
-    }
+    least = _ensemble({"n_estimators": 1, "max_depth": 2, "n_jobs": 1}).fit(X[:500], y[:500])
+    least.export(folder / SMALL_FILE, proof_rows=1_000)
+    made = {"ensemble": write_model(folder / "ensemble", ensemble, X, tuple(ensemble.members_))}
+    for kind in ensemble.members_:
+        made[kind] = write_model(folder / kind, ensemble, X, (kind,))
+    leafwise = _alone("lightgbm", {"num_leaves": 255, "max_depth": -1} | ({"n_estimators": trees} if trees else {}))
+    made["leafwise"] = write_model(folder / "leafwise", leafwise.fit(X, y), X, ("lightgbm",))
+    # Ten classes: tenths of the next bar's return, by XGBoost's own depth.
+    classes = np.digitize(future, np.quantile(future, [i / 10 for i in range(1, 10)]))
+    multiclass = _alone("xgboost", {"n_estimators": trees or 200, "max_depth": 6})
+    made["multiclass"] = write_model(folder / "multiclass", multiclass.fit(X, classes), X, ("xgboost",))
+    return {"rows": len(X), "features": X.shape[1], "models": made}
+
+
+def write_model(folder: Path, ensemble: Any, X: Any, kinds: Sequence[str]) -> dict[str, Any]:
+    """Write some members of a fitted ensemble as `benchmarks.models.Model` reads them; return what it is.
+
+    Hard rows are on thresholds and a float32 step beside them, miss values, or are extreme. Infinite
+    ones are left out, as scikit-learn's forests refuse them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    estimators = {kind: ensemble.members_[kind] for kind in kinds}
+    program = dict(zip(ensemble.members_, ensemble.program().members, strict=True))
+    forests = [program[kind].body for kind in kinds]
+    chosen = np.array([ensemble.weights_[list(ensemble.members_).index(kind)] for kind in kinds])
+    shares = (chosen / chosen.sum()).tolist()
+    answer = weighted_mean([each.predict_proba for each in estimators.values()], tuple(shares))
+    made = families(ensemble.schema_, forests, ensemble.proof_rows_, rows=CHECKED_ROWS, seed=0)
+    hard = [family.rows for family in made if family.name not in ("training", "infinite")]
+    # scikit-learn adds up all values to look for infinities; the extreme ones overflow there.
+    with np.errstate(invalid="ignore", over="ignore"):
+        for name, rows in (("training", X[:CHECKED_ROWS]), ("hard", np.concatenate(hard))):
+            np.save(folder / f"{name}.npy", rows)
+            np.save(folder / f"{name}_answers.npy", answer(rows))
+    np.save(folder / "rows.npy", X)
+    joblib.dump(estimators, folder / "members.joblib")
+    if len(kinds) > 1:
+        joblib.dump(ensemble, folder / "ensemble.joblib")
+    for kind, estimator in estimators.items():
+        _write_native(folder / NATIVE_FILES[kind], kind, estimator)
+    facts: dict[str, Any] = {
+        "name": folder.name, "kinds": list(kinds), "shares": shares, "features": X.shape[1],
+        "classes": len(next(iter(estimators.values())).classes_),
+        "trees": [len(forest.roots) for forest in forests],
+        "nodes": [int(forest.feature.size) + len(forest.leaf_value) for forest in forests],
+        "levels": sum(levels(forest, X[:: max(1, len(X) // 500)]) for forest in forests),
+    }  # fmt: skip
+    (folder / "model.json").write_text(json.dumps(facts, indent=1) + "\n")
+    return facts
+
+
+def levels(forest: Any, rows: Any) -> float:
+    """Return how many splits a row meets in all trees, in the mean: what a walk is paid for."""
+    at = np.broadcast_to(forest.roots, (len(rows), len(forest.roots))).copy()
+    met = 0
+    row = np.arange(len(rows))[:, None]
+    while (walking := at >= 0).any():
+        met += int(walking.sum())
+        node = np.where(walking, at, 0)
+        value = rows[row, forest.feature[node]]
+        left = np.where(np.isnan(value), forest.nan_left[node], value <= forest.threshold[node])
+        at = np.where(walking, np.where(left, forest.left[node], forest.right[node]), at)
+    return met / len(rows)
+
+
+def _write_native(path: Path, kind: str, estimator: Any) -> None:
+    if kind == "lightgbm":
+        estimator.booster_.save_model(path)
+    elif kind == "xgboost":
+        estimator.get_booster().save_model(path)
+    else:
+        joblib.dump(estimator, path)
+
+
+def _alone(name: str, params: dict[str, Any]) -> Any:
+    """Return an unfitted ensemble of one member."""
+    return EnsembleClassifier([(name, params)])
 
 
 def _ensemble(params: dict[str, Any]) -> Any:
     """Return the default ensemble, unfitted, with parameters that all three members have."""
-    from glulam import EnsembleClassifier
-
     names = ("lightgbm", "xgboost", "random_forest")
     return EnsembleClassifier([(name, params) for name in names], weights=[0.4, 0.4, 0.2])
 
 
-def _table(most: int) -> tuple[Any, Any]:
-    """Return float32 features [n, 12] of up to ``most`` bars, and whether the next bar closed higher."""
-    import numpy as np
-
-    from glulam_plugins.features.technical import Technical
-
+def _table(most: int) -> tuple[Any, Any, Any]:
+    """Return float32 features [n, 12] of up to ``most`` bars, whether the next bar closed higher, and its return."""
     with gzip.open(CANDLES, "rt", newline="") as lines:
         table = list(csv.DictReader(lines))[:most]
     candles = {name: np.array([float(row[name]) for row in table]) for name in COLUMNS}
     features, bars = Technical().generate(candles)
     close = candles["close"]
     # The last bar has no next one.
-    return features[:-1].astype(np.float32), (close[bars[:-1] + 1] > close[bars[:-1]]).astype(int)
-
-
-def load_rows(directory: str) -> Any:
-    """Return the training rows, float32 [n, 12], without reading them all at once."""
-    import numpy as np
-
-    return np.load(Path(directory) / "rows.npy", mmap_mode="r")
+    now, following = close[bars[:-1]], close[bars[:-1] + 1]
+    return features[:-1].astype(np.float32), (following > now).astype(int), following / now - 1
 
 
 def load_ensemble(directory: str) -> Any:
     """Return the fitted EnsembleClassifier."""
-    import joblib
-
-    return joblib.load(Path(directory) / "ensemble.joblib")
-
-
-def load_members(directory: str) -> tuple[dict[str, Any], Any]:
-    """Return the fitted members by name, and their weights."""
-    import joblib
-
-    members, weights = joblib.load(Path(directory) / "members.joblib")
-    return members, weights
+    return joblib.load(Path(directory) / "ensemble" / "ensemble.joblib")
