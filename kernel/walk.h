@@ -18,6 +18,13 @@
 #define GLULAM_X86
 #endif
 
+// Before a loop over lanes.
+#ifdef __clang__
+#define GLULAM_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define GLULAM_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 namespace glulam {
 
 // Memory of the calling thread, kept from call to call, for each use apart: `bytes` of it on a boundary of cache lines.
