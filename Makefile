@@ -59,7 +59,7 @@ build/operators/since.json: tests/kernel/op_models.py | $(SETUP)
 	@rm -rf build/operators
 	@$(BIN)/python tests/kernel/op_models.py make build/operators
 
-# Models made to harm, under sanitizers; FUZZ=--quick takes seconds.
+# Models made to harm, under sanitizers; FUZZ=--quick takes seconds, FUZZ=--tsan runs threads at once.
 fuzz:
 	@kernel/fuzz/run.sh $(FUZZ)
 

@@ -163,6 +163,8 @@ def summary(taken: dict[str, list[list[int]]], base: str = BASE) -> dict[str, di
 
 def _environment(peer: str, threads: int) -> dict[str, str]:
     limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    # A thread that spins while it waits, after its process's turn, would take the next one's time.
+    limits |= {"OMP_WAIT_POLICY": "passive", "KMP_BLOCKTIME": "0"}
     # The switch of glulam's kernel is the peer's to set.
     kept = {key: value for key, value in os.environ.items() if key != "GLULAM_KERNEL"}
     return kept | limits | {"PYTHONWARNINGS": "ignore"} | dict(PEERS[peer].variables)

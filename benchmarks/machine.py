@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["describe"]
+__all__ = ["describe", "version_of"]
 
 LIBRARIES = (
     "glulam", "numpy", "onnxruntime", "onnx", "lightgbm", "xgboost", "xgboost-cpu", "scikit-learn", "skl2onnx",
@@ -25,7 +25,7 @@ def describe() -> dict[str, Any]:
         "load": round(os.getloadavg()[0], 2),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: version for name in LIBRARIES if (version := _version(name))},
+        "versions": {name: version for name in LIBRARIES if (version := version_of(name))},
     }
 
 
@@ -40,7 +40,8 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _version(name: str) -> str | None:
+def version_of(name: str) -> str | None:
+    """Return the version of a distribution; None if it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -7,17 +7,17 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from benchmarks.child import in_child
+from benchmarks.machine import version_of
 from benchmarks.settings import Scale
 
 __all__ = ["merge", "workload"]
 
 Run = dict[str, Any]
-TRAINERS = ("lightgbm", "scikit-learn", "numpy", "TA-Lib")
+TRAINERS = ("lightgbm", "xgboost", "xgboost-cpu", "scikit-learn", "numpy", "TA-Lib")
 
 
 def workload(folder: Path, scale: Scale) -> Run:
@@ -26,7 +26,7 @@ def workload(folder: Path, scale: Scale) -> Run:
     made_by = {
         "trees": scale.trees,
         "rows": scale.rows,
-        "libraries": {name: metadata.version(name) for name in TRAINERS},
+        "libraries": {name: version for name in TRAINERS if (version := version_of(name))},
         "code": hashlib.sha256((Path(__file__).parent / "workload.py").read_bytes()).hexdigest(),
     }
     if stamp.is_file() and (kept := json.loads(stamp.read_text()))["made_by"] == made_by:

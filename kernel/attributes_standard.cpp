@@ -237,7 +237,8 @@ void read_leaves(const Attributes& node, const std::string& prefix, const Listed
   std::vector<int64_t> next(tables.leaf_start.begin(), tables.leaf_start.end() - 1);
   for (size_t i = 0; i < n; ++i) {
     if (ids[i] < 0 || ids[i] >= tables.n_targets)
-      throw Refused(ids_name + ": " + std::to_string(ids[i]) + ", the model has " + std::to_string(tables.n_targets));
+      throw Refused(ids_name + ": " + std::to_string(ids[i]) + ", the model has " + std::to_string(tables.n_targets) +
+                    (prefix == "class_" ? " classes" : " targets"));
     if (leaf[i] < 0 || next[leaf[i]] == tables.leaf_start[static_cast<size_t>(leaf[i]) + 1]) continue;
     const size_t at = static_cast<size_t>(next[leaf[i]]++);
     tables.target[at] = ids[i];

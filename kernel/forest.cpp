@@ -181,54 +181,35 @@ void Forest<T>::score(const T* rows, int64_t n_rows, int64_t stride, T* scores, 
 template <typename T>
 void Forest<T>::score(const T* rows, int64_t n_rows, int64_t stride, T* scores, uint8_t* hits,
                       Parallel& parallel) const {
-  if (n_rows * body_->steps < 2 * kStepsWorthATask) return score(rows, n_rows, stride, scores, hits);
-  if (n_rows > kFewRows) {
+  if (n_rows <= (2 * kStepsWorthATask - 1) / body_->steps) return score(rows, n_rows, stride, scores, hits);
+  if (n_rows >= static_cast<int64_t>(kLanes)) {
     // Blocks of rows, each through all trees.
-    struct Job {
-      const Forest& forest;
-      const T* rows;
-      int64_t n_rows, stride, rows_of_a_task;
-      T* scores;
-      uint8_t* hits;
-    };
-    const int64_t lanes = static_cast<int64_t>(kLanes);
+    const int64_t lanes = static_cast<int64_t>(kLanes), width = n_targets();
     const int64_t worth = kStepsWorthATask / std::max<int64_t>(1, body_->steps) / lanes * lanes;
     const int64_t share = std::clamp(n_rows / 8 / lanes * lanes, kFewestRowsOfATask, kMostRowsOfATask);
-    Job job{*this, rows, n_rows, stride, std::max(share, worth), scores, hits};
-    const auto task = [](void* data, size_t index) {
-      const Job& job = *static_cast<const Job*>(data);
-      const int64_t begin = static_cast<int64_t>(index) * job.rows_of_a_task;
-      const int64_t width = job.forest.n_targets();
-      job.forest.score(job.rows + begin * job.stride, std::min(job.rows_of_a_task, job.n_rows - begin), job.stride,
-                       job.scores + begin * width, job.hits ? job.hits + begin * width : nullptr);
-    };
-    parallel.run(task, static_cast<size_t>((n_rows + job.rows_of_a_task - 1) / job.rows_of_a_task), &job);
+    const int64_t rows_of_a_task = std::max(share, worth);
+    run_all(parallel, static_cast<size_t>((n_rows + rows_of_a_task - 1) / rows_of_a_task), [&](size_t index) {
+      const int64_t begin = static_cast<int64_t>(index) * rows_of_a_task;
+      score(rows + begin * stride, std::min(rows_of_a_task, n_rows - begin), stride, scores + begin * width,
+            hits ? hits + begin * width : nullptr);
+    });
     return;
   }
   // Few rows through a large forest: parts of its trees, added up in their order afterwards.
   const Packed<T>& packed = body_->packed;
-  struct Job {
-    const Body& body;
-    const T* row;
-    size_t trees_of_a_task;
-    uint32_t* nodes;
-  };
+  const Walk<T>& walk = *body_->walk;
   const size_t n_trees = packed.trees.size();
   uint32_t* nodes = reinterpret_cast<uint32_t*>(scratch_memory(kNodesScratch, n_trees * sizeof(uint32_t)));
   const size_t n_tasks = std::clamp<size_t>(static_cast<size_t>(body_->steps / kStepsWorthATask), 1, 64);
-  Job job{*body_, rows, (n_trees / n_tasks + kLanes) / kLanes * kLanes, nodes};
-  const auto task = [](void* data, size_t index) {
-    const Job& job = *static_cast<const Job*>(data);
-    const size_t begin = index * job.trees_of_a_task;
-    const size_t end = std::min(begin + job.trees_of_a_task, job.body.packed.trees.size());
-    job.body.walk->descend(job.body.packed, job.row, begin, end, job.nodes + begin);
-  };
+  const size_t trees_of_a_task = (n_trees / n_tasks + kLanes) / kLanes * kLanes;
   uint8_t* kept = kept_hits(packed, n_rows, hits);
   std::fill_n(scores, n_rows * packed.n_targets, T(0));
-  for (int64_t row = 0; row < n_rows; ++row, job.row += stride) {
-    parallel.run(task, (n_trees + job.trees_of_a_task - 1) / job.trees_of_a_task, &job);
-    body_->walk->collect(packed, nodes, scores + row * packed.n_targets,
-                         kept ? kept + row * packed.n_targets : nullptr);
+  for (int64_t row = 0; row < n_rows; ++row) {
+    run_all(parallel, (n_trees + trees_of_a_task - 1) / trees_of_a_task, [&](size_t index) {
+      const size_t begin = index * trees_of_a_task, end = std::min(begin + trees_of_a_task, n_trees);
+      walk.descend(packed, rows + row * stride, begin, end, nodes + begin);
+    });
+    walk.collect(packed, nodes, scores + row * packed.n_targets, kept ? kept + row * packed.n_targets : nullptr);
   }
   fill_hits(packed, n_rows, hits);
 }

@@ -1,8 +1,10 @@
 // A forest laid out for walking, and the walk.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 
 #include "tables.h"
@@ -17,6 +19,27 @@ class Parallel {
  protected:
   ~Parallel() = default;
 };
+
+// Runs task(i) for all i below count. The first exception that a task throws is thrown on here, once all are done:
+// the threads are the runtime's, and none may leave a task there.
+template <typename Task>
+void run_all(Parallel& parallel, size_t count, const Task& task) {
+  struct Guarded {
+    const Task& task;
+    std::atomic<bool> failed;
+    std::exception_ptr failure;
+  } guarded{task, {false}, nullptr};
+  const auto run = [](void* data, size_t index) {
+    Guarded& guarded = *static_cast<Guarded*>(data);
+    try {
+      guarded.task(index);
+    } catch (...) {
+      if (!guarded.failed.exchange(true)) guarded.failure = std::current_exception();
+    }
+  };
+  parallel.run(run, count, &guarded);
+  if (guarded.failure) std::rethrow_exception(guarded.failure);
+}
 
 // Adds up what the trees say of rows. T is the type of the rows, of the thresholds and of the leaves.
 //

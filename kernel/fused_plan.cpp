@@ -14,6 +14,7 @@ namespace {
 
 constexpr int64_t kVersion = 1;
 constexpr int64_t kMostBytes = 1 << 22;  // a row, of all slots together
+constexpr size_t kMostMade = 1 << 26;    // bytes of constants that the plan makes of those in the file
 constexpr int64_t kBlock = 256;          // rows that one thread takes through all steps
 constexpr int64_t kFew = 2048;           // rows of a call up to which each forest shares out the work by itself
 constexpr int64_t kScratch = 1 << 22;    // bytes of slots, about, that a block should not exceed
@@ -91,6 +92,7 @@ struct Plan::Program {
   std::vector<Forest<double>> wide_forests;
   std::vector<Answer> answers;
   int64_t row_bytes = 0;
+  size_t made_bytes = 0;
 
   int64_t add_slot(Kind kind, int64_t width, int64_t constant) {
     const int64_t bytes = constant < 0 ? aligned(width * static_cast<int64_t>(size_of(kind))) : 0;
@@ -201,6 +203,8 @@ void Plan::Program::read_step(Reader& reader, Parts& parts) {
   const bool changes_no_row = step.operation == Operation::kTake || step.operation == Operation::kCast;
   const bool constant = changes_no_row && step.in[0].constant;
   if (constant) {
+    made_bytes += static_cast<size_t>(step.width) * size_of(step.kind);
+    require(made_bytes <= kMostMade, "constants take too much memory");
     Constant made{step.kind, std::vector<unsigned char>(static_cast<size_t>(step.width) * size_of(step.kind))};
     const View from{constant_of(step.in[0])->bytes.data(), 0};
     carry_out(step, &from, 1, made.bytes.data());
@@ -390,36 +394,23 @@ const char* Plan::run(const void* rows, int64_t n_rows, void* const* out, Parall
   const int64_t fitting = std::max<int64_t>(1, kScratch / program.row_bytes);
   if (n_rows <= std::min(kFew, fitting)) return program.run_block(rows, n_rows, out, &parallel);
 
-  struct Job {
-    const Program& program;
-    const unsigned char* rows;
-    int64_t n_rows, block, row_size;
-    void* const* out;
-    std::atomic<const char*> failure;
-  };
   const int64_t row_size = program.n_features * static_cast<int64_t>(size_of(program.slots[0].kind));
-  Job job{program,  static_cast<const unsigned char*>(rows), n_rows, std::min(kBlock, fitting), row_size, out,
-          {nullptr}};
-  const auto task = [](void* data, size_t index) {
-    Job& job = *static_cast<Job*>(data);
-    const int64_t first = static_cast<int64_t>(index) * job.block;
-    void* out[64] = {};
-    for (size_t i = 0; i < job.program.answers.size(); ++i) {
-      const Answer& answer = job.program.answers[i];
-      if (job.out[i])
-        out[i] =
-            static_cast<unsigned char*>(job.out[i]) + first * answer.width * static_cast<int64_t>(size_of(answer.kind));
+  const int64_t block = std::min(kBlock, fitting);
+  std::atomic<const char*> failure{nullptr};
+  run_all(parallel, static_cast<size_t>((n_rows + block - 1) / block), [&](size_t index) {
+    const int64_t first = static_cast<int64_t>(index) * block;
+    void* part[64] = {};
+    for (size_t i = 0; i < program.answers.size(); ++i) {
+      const Answer& answer = program.answers[i];
+      if (out[i])
+        part[i] =
+            static_cast<unsigned char*>(out[i]) + first * answer.width * static_cast<int64_t>(size_of(answer.kind));
     }
-    const char* failure = "out of memory";
-    try {
-      const int64_t n_rows = std::min(job.block, job.n_rows - first);
-      failure = job.program.run_block(job.rows + first * job.row_size, n_rows, out, nullptr);
-    } catch (const std::exception&) {  // none may leave a thread of the runtime's
-    }
-    if (failure) job.failure = failure;
-  };
-  parallel.run(task, static_cast<size_t>((n_rows + job.block - 1) / job.block), &job);
-  return job.failure;
+    const void* rows_of_part = static_cast<const unsigned char*>(rows) + first * row_size;
+    if (const char* found = program.run_block(rows_of_part, std::min(block, n_rows - first), part, nullptr))
+      failure = found;
+  });
+  return failure;
 }
 
 }  // namespace glulam

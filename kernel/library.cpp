@@ -2,9 +2,9 @@
 //
 // RegisterCustomOps is what onnxruntime calls in a library of custom operators. Its domain ai.onnx.ml is the
 // standard one: the operators in it take the place of the runtime's own, in the sessions of these options alone.
-#include <memory>
+#include <cstdio>
 #include <mutex>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "fused.h"
@@ -73,11 +73,12 @@ GLULAM_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const Ort
   const int minor = runtime_minor(version);
   const OrtApi* oldest = base->GetApi(1);
   if (minor < kOldestRuntime) {
-    const std::string message = std::string("glulam: onnxruntime ") + (version ? version : "of unknown version") +
-                                " is not supported; the library needs 1." + std::to_string(kOldestRuntime) +
-                                " or newer of major version 1";
+    char message[160];  // nothing may be thrown from here
+    std::snprintf(message, sizeof(message),
+                  "glulam: onnxruntime %.40s is not supported; the library needs 1.%d or newer of major version 1",
+                  version ? version : "of unknown version", kOldestRuntime);
     const auto create = oldest ? reinterpret_cast<decltype(Api::CreateStatus)>(oldest->slots[kCreateStatus]) : nullptr;
-    return create ? create(ErrorCode::kNotImplemented, message.c_str()) : nullptr;
+    return create ? create(ErrorCode::kNotImplemented, message) : nullptr;
   }
   const OrtApi* table = base->GetApi(static_cast<uint32_t>(minor));
   if (!table) table = oldest;

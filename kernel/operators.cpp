@@ -20,10 +20,12 @@ OrtStatus* status_of_exception(const Api& api, const char* name) {
     } catch (const Failed& failed) {
       code = ErrorCode::kInvalidArgument;
       message = who + failed.what();
+    } catch (const std::bad_alloc&) {
+      message = who + "out of memory";
     } catch (const std::exception& error) {
       message = who + error.what();
     }
-  } catch (...) {  // no memory for the message
+  } catch (...) {  // not even for the message
     return api.CreateStatus(ErrorCode::kFail, "glulam: out of memory");
   }
   return api.CreateStatus(code, message.c_str());

@@ -127,7 +127,6 @@ struct Api {
   OrtStatus* (*GetTensorTypeAndShape)(const OrtValue*, OrtTensorTypeAndShapeInfo**);
   OrtStatus* (*AllocatorFree)(OrtAllocator*, void*);
   OrtStatus* (*GetAllocatorWithDefaultOptions)(OrtAllocator**);
-  OrtStatus* (*KernelInfoGetAttribute_float)(const OrtKernelInfo*, const char*, float*);
   OrtStatus* (*KernelInfoGetAttribute_int64)(const OrtKernelInfo*, const char*, int64_t*);
   OrtStatus* (*KernelInfoGetAttribute_string)(const OrtKernelInfo*, const char*, char*, size_t*);
   OrtStatus* (*KernelContext_GetInput)(const OrtKernelContext*, size_t, const OrtValue**);
@@ -162,7 +161,6 @@ enum Slot : size_t {
   kGetTensorTypeAndShape = 65,
   kAllocatorFree = 76,
   kGetAllocatorWithDefaultOptions = 78,
-  kKernelInfoGetAttribute_float = 85,
   kKernelInfoGetAttribute_int64 = 86,
   kKernelInfoGetAttribute_string = 87,
   kKernelContext_GetInput = 90,
@@ -204,7 +202,6 @@ inline Api api_of(const OrtApi* table, int minor) {
   GLULAM_SLOT(GetTensorTypeAndShape);
   GLULAM_SLOT(AllocatorFree);
   GLULAM_SLOT(GetAllocatorWithDefaultOptions);
-  GLULAM_SLOT(KernelInfoGetAttribute_float);
   GLULAM_SLOT(KernelInfoGetAttribute_int64);
   GLULAM_SLOT(KernelInfoGetAttribute_string);
   GLULAM_SLOT(KernelContext_GetInput);

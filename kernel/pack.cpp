@@ -185,11 +185,12 @@ class Packer {
   // Sets of small whole numbers are kept as bits. All sets of a feature have as many, so that one code of a value
   // serves them all; where that would take too much, as for other values, a set is a search tree of comparisons.
   static constexpr uint32_t kMostCodes = 1u << 16;
-  static constexpr size_t kMostWords = size_t{1} << 27;
+  static constexpr size_t kFewWords = size_t{1} << 16;
 
   struct Codes {
     uint32_t count = 0;
     size_t n_splits = 0;
+    size_t n_values = 0;
     bool bits = true;
   };
 
@@ -202,18 +203,16 @@ class Packer {
       for (int64_t k = t_.set_start[set]; k < t_.set_start[set + 1]; ++k) {
         const T value = t_.set_value[k];
         if (std::isnan(value)) continue;
+        ++codes.n_values;
         if (value >= 0 && value < kMostCodes && value == std::floor(value))
           codes.count = std::max(codes.count, static_cast<uint32_t>(value) + 1);
         else
           codes.bits = false;
       }
     }
-    size_t words = 0;
-    for (auto& [feature, codes] : codes_) {
-      const size_t more = words_of(codes.count) * codes.n_splits;
-      if (words + more > kMostWords) codes.bits = false;
-      if (codes.bits) words += more;
-    }
+    // Not more than a few words for each value that the model itself spells out.
+    for (auto& [feature, codes] : codes_)
+      if (words_of(codes.count) * codes.n_splits > kFewWords + codes.n_values) codes.bits = false;
   }
 
   static size_t words_of(uint32_t codes) { return (size_t{codes} + 2 + 31) / 32; }

@@ -31,9 +31,6 @@ namespace glulam {
 enum Scratch : size_t { kKeysScratch, kLeavesScratch, kHitsScratch, kNodesScratch, kScratches };
 char* scratch_memory(Scratch use, size_t bytes);
 
-// So few rows are faster one by one than as a group of kLanes.
-inline constexpr int64_t kFewRows = 15;
-
 template <typename T>
 const Walk<T>& portable_walk();
 template <typename T>

@@ -21,6 +21,7 @@ from benchmarks import (
     plot,
     report,
     scale,
+    settings,
     store,
     worker,
 )  # fmt: skip
@@ -227,6 +228,16 @@ def test_single_sections_are_put_together(quick, capsys, tmp_path):
     assert set(both["start"]) == {"ensemble", "lightgbm", "xgboost"}
     assert both["growth"] == run["results"]["growth"]
     assert capsys.readouterr().out.count("| glulam, predict_proba |") >= 4
+
+
+def test_models_are_fitted_anew_where_another_library_would_fit_them(monkeypatch, tmp_path):
+    """XGBoost counts under either of its distributions' names."""
+    fitted, versions = [], {}
+    monkeypatch.setattr(store, "in_child", lambda task, **_: fitted.append(task) or {"times": len(fitted)})
+    monkeypatch.setattr(store, "version_of", versions.get)
+    for name, version, times in (("xgboost", 3, 1), ("xgboost", 3, 1), ("xgboost", 4, 2), ("xgboost-cpu", 4, 3)):
+        versions[name] = version
+        assert store.workload(tmp_path / "models", settings.QUICK) == {"times": times}
 
 
 def test_runs_of_different_models_are_not_put_together():

@@ -90,3 +90,12 @@ def test_importing_glulam_is_cheap():
     code = "import json, sys, glulam; print(json.dumps(sorted({n.partition('.')[0] for n in sys.modules})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"numpy", "onnxruntime", *NOT_NEEDED} & set(json.loads(done.stdout))
+
+
+def test_serving_imports_no_logging():
+    """It is for a warning that hardly any process gives."""
+    # onnxruntime or numpy may import it in some release of theirs.
+    code = "import sys, numpy, onnxruntime; before = 'logging' in sys.modules; import glulam.runtime"
+    code += "; print('logging' in sys.modules and not before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]

@@ -1,13 +1,12 @@
 """The tree kernel: a library that onnxruntime loads, and that walks trees faster than its own kernel does.
 
-It serves the tree operators of standard ONNX files, glulam's or anyone's, with the same answers. `glulam.load` uses it
-by itself. ``GLULAM_KERNEL=0`` in the environment switches it off.
+It serves the tree operators of anyone's ONNX files, and the one node of glulam's own, with the same answers.
+`glulam.load` uses it by itself. ``GLULAM_KERNEL=0`` in the environment switches it off.
 """
 
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import platform
 import struct
@@ -24,8 +23,6 @@ import onnxruntime
 from glulam.errors import ConfigError, KernelError
 
 __all__ = ["available", "fast_session", "open_session", "path", "reason", "register"]
-
-_LOG = logging.getLogger("glulam.kernel")
 
 # An entry of a SessionOptions, which cannot say by themselves what is registered on them.
 _ENTRY = "session.glulam.kernel"
@@ -83,21 +80,26 @@ def register(options: onnxruntime.SessionOptions) -> None:
 
 
 def fast_session(
-    model: str | os.PathLike[str] | bytes,
+    path_or_bytes: str | os.PathLike[str] | bytes,
     sess_options: onnxruntime.SessionOptions | None = None,
     providers: Sequence[Any] | None = None,
+    provider_options: Sequence[dict[Any, Any]] | None = None,
     **others: Any,
 ) -> onnxruntime.InferenceSession:
     """Return an ``onnxruntime.InferenceSession`` of any ONNX file whose trees the kernel walks.
 
-    The arguments are InferenceSession's own, and so are the errors. Where the kernel is not available, or refuses the
-    file, the session is a plain one; a refusal is logged, as a warning, to the logger ``glulam.kernel``.
+    The arguments are InferenceSession's own, by place and by name, and so are the errors. Where the kernel is not
+    available, or refuses the file, the session is a plain one. The logger ``glulam.kernel`` is told why: a refusal is
+    a warning, all else is information.
 
     ``sess_options`` stay good for other sessions: those that are made without fast_session do not use the kernel,
     unless it was registered on them with `register`.
     """
     options = onnxruntime.SessionOptions() if sess_options is None else sess_options
-    session, _ = open_session(model, options, providers=providers, **others)
+    others.update(providers=providers, provider_options=provider_options)
+    session, why = _open(path_or_bytes, options, "", others)
+    if why is not None and "logging" in sys.modules:  # else nobody listens, and importing it takes milliseconds
+        sys.modules["logging"].getLogger("glulam.kernel").info("a session without glulam's tree kernel: %s", why)
     return session
 
 
@@ -108,6 +110,13 @@ def open_session(
 
     ``label`` names the model in the log. Raises what ``onnxruntime.InferenceSession`` raises for the same arguments.
     """
+    return _open(model, options, label, others)
+
+
+def _open(
+    model: str | os.PathLike[str] | bytes, options: onnxruntime.SessionOptions, label: str, others: dict[str, Any]
+) -> tuple[onnxruntime.InferenceSession, str | None]:
+    """Do what `open_session` says; ``others`` may hold any name that InferenceSession has an argument of."""
     if _switched_off() and _entry(options) is None:
         return onnxruntime.InferenceSession(model, options, **others), _OFF
     library, why = _load()
@@ -123,10 +132,23 @@ def open_session(
                 break
     # If it was not the kernel that failed before, this fails as well, with onnxruntime's own error.
     with _showing(library, _HIDE):
-        session = onnxruntime.InferenceSession(model, options, **others)
+        try:
+            session = onnxruntime.InferenceSession(model, options, **others)
+        except Exception as error:
+            if "already set in registry" not in str(error):
+                raise
+            raise KernelError(
+                "the tree kernel cannot be used with these options: a library with operators of the same domain, "
+                "ai.onnx.ml or ai.glulam, was registered on them before, and onnxruntime takes one; make new options, "
+                "and put the kernel on them with glulam.kernel.register"
+            ) from error
     if why != _OFF:
         name = label or ("<bytes>" if isinstance(model, bytes) else os.fspath(model))
-        _LOG.warning("%s: opened with onnxruntime's own tree kernel, which is slower: %s", name, why)
+        import logging  # here, as it takes milliseconds and hardly any process comes to it
+
+        logging.getLogger("glulam.kernel").warning(
+            "%s: opened with onnxruntime's own tree kernel, which is slower: %s", name, why
+        )
     return session, why
 
 

@@ -57,7 +57,7 @@ class Description:
         if "glulam.format" not in entries:
             raise ArtifactError(
                 f"{path}: an ONNX file, but not one that glulam exported (it has no 'glulam.format' entry); "
-                "use onnxruntime.InferenceSession for it"
+                "open it with glulam.fast_session"
             )
         version = entries["glulam.format"]
         if version.isdigit() and int(version) > FORMAT:

@@ -222,9 +222,10 @@ class ProductionEnsemble:
         """Return what the file says of itself, as plain values.
 
         type, task, glulam (version that wrote it), format, classes, feature_names, members (name,
-        plugin, weight, versions), weights, voting, decision, guards, outputs, precision, parity
-        (the proof's report), training (rows, sha256, fitted). And how it runs here: kernel, which
-        walks the trees ("glulam" or "onnxruntime"), and kernel_reason, why it is not glulam's (else None).
+        plugin, weight, versions), weights, voting, decision, guards, outputs, precision, form ("fused"
+        into one node, or "standard"), parity (the proof's report), training (rows, sha256, fitted). And
+        how it runs here: kernel, which walks the trees ("glulam" or "onnxruntime"), and kernel_reason,
+        why it is not glulam's (else None).
         """
         ensemble = self._description.ensemble
         return {

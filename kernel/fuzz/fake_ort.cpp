@@ -345,7 +345,6 @@ const OrtApi* table() {
     put(kReleaseValue, release_value);
     put(kGetAllocatorWithDefaultOptions, get_allocator);
     put(kAllocatorFree, allocator_free);
-    put(kKernelInfoGetAttribute_float, get_one<float>);
     put(kKernelInfoGetAttribute_int64, get_one<int64_t>);
     put(kKernelInfoGetAttribute_string, get_string);
     put(kKernelInfoGetAttributeArray_float, get_array<float>);

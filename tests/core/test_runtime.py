@@ -322,7 +322,7 @@ def test_foreign_onnx_files_are_named(path, tmp_path):
     """An ONNX file of another program is not glulam's."""
     changed = with_metadata(path, tmp_path, **{"glulam.format": None})
     with pytest.raises(
-        ArtifactError, match="an ONNX file, but not one that glulam exported .* use onnxruntime.InferenceSession"
+        ArtifactError, match="an ONNX file, but not one that glulam exported .*; open it with glulam.fast_session"
     ):
         load(changed)
 

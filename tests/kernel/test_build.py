@@ -150,6 +150,17 @@ def test_a_compiler_that_is_not_there(checkout, monkeypatch, capsys):
     assert said in "".join(capsys.readouterr())
 
 
+@pytest.mark.skipif(os.name != "posix", reason="any file can be marked as a program here")
+def test_a_compiler_that_is_no_program(checkout, monkeypatch, capsys):
+    """The system's own words are told, and the install goes on."""
+    compiler = checkout / "c++"
+    compiler.write_bytes(b"\x7fno program")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    assert run_hook(checkout, "standard") == PURE
+    assert f"the C++ compiler {compiler} cannot be run: " in "".join(capsys.readouterr())
+
+
 @compiles
 def test_a_compiler_that_fails(checkout, monkeypatch, capsys):
     """The install goes on, says what the compiler said, and leaves no library of older sources to be used."""
@@ -270,3 +281,12 @@ def test_what_a_library_for_all_of_linux_may_need(was, becomes, found, monkeypat
     monkeypatch.syspath_prepend(str(ROOT))
     cross = load(ROOT / "kernel" / "cross.py")
     assert cross.problems(GOOD.replace(was, becomes) if was else GOOD) == found
+
+
+def test_a_target_that_cross_does_not_know(capsys, monkeypatch):
+    """The message has all that it knows, and nothing is built."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.setattr(sys, "argv", ["cross.py", "sparc-linux"])
+    with pytest.raises(SystemExit):
+        load(ROOT / "kernel" / "cross.py").main()
+    assert "unknown target 'sparc-linux'; expected x86_64-linux-gnu.2.17, " in capsys.readouterr().err

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +188,15 @@ def test_any_file_gets_a_fast_session(tmp_path):
     assert answers(session) == [1, 2, 3]
 
 
+def test_a_fast_session_is_asked_for_as_a_session_is():
+    """Every argument of InferenceSession may be given by its place or by its name, and no other name is taken."""
+    by_place = (tree_model(), None, CPU, [{}])
+    by_name = dict(zip(("path_or_bytes", "sess_options", "providers", "provider_options"), by_place, strict=True))
+    for make in (onnxruntime.InferenceSession, glulam.fast_session):
+        assert answers(make(*by_place)) == answers(make(**by_name)) == [1, 2, 3]
+        assert answers(make(*by_place, label="ours", options="ours")) == [1, 2, 3]  # as any name it does not know
+
+
 @pytest.mark.parametrize("labels", [["down", "up"], ["a", "b", "c"], [4, 7], [4, 7, 9]], ids=str)
 def test_classifiers_of_other_converters_are_served_whatever_their_labels(labels, caplog):
     """An operator's output type cannot hang on its attributes: texts are asked for in a second attempt."""
@@ -219,6 +229,18 @@ def test_a_file_without_trees_gets_a_plain_session(caplog):
     assert session.run(None, {"x": ROWS})[0].tolist() == (-ROWS).tolist()
     assert why == f"the file has no operator that the kernel serves with onnxruntime {onnxruntime.__version__}"
     assert caplog.records == []
+
+
+def test_whoever_asks_the_log_learns_why_a_session_is_plain(caplog, monkeypatch):
+    """Without trees, and without the kernel, fast_session says so as information."""
+    caplog.set_level(logging.INFO, "glulam.kernel")
+    glulam.fast_session(tree_model())
+    glulam.fast_session(one_node("Neg", "", 2, {}))
+    monkeypatch.setenv("GLULAM_KERNEL", "0")
+    glulam.fast_session(tree_model())
+    served = f"the file has no operator that the kernel serves with onnxruntime {onnxruntime.__version__}"
+    said = "a session without glulam's tree kernel: "
+    assert caplog.messages == [said + served, said + "GLULAM_KERNEL=0 switches it off"]
 
 
 @pytest.mark.parametrize("model", ["nowhere.onnx", b"no model", b""])
@@ -392,6 +414,14 @@ def test_options_of_fast_session_cannot_be_registered_on():
     assert kernels(lambda: glulam.fast_session(tree_model(), options)) == 1
 
 
+def test_options_that_hold_the_domain_from_elsewhere_are_named():
+    """Nothing tells what a library that was registered without glulam has brought; onnxruntime takes a domain once."""
+    options = onnxruntime.SessionOptions()
+    options.register_custom_ops_library(str(kernel.path()))
+    with pytest.raises(KernelError, match=r"operators of the same domain, ai.onnx.ml or ai.glulam.*make new options"):
+        glulam.fast_session(tree_model(), options)
+
+
 def test_what_is_no_options_is_named():
     """The message says what is taken."""
     with pytest.raises(ConfigError, match=r"options: expected an onnxruntime\.SessionOptions, got str"):
@@ -429,13 +459,21 @@ def test_threads_do_not_see_each_others_kernel():
     assert wrong == []
 
 
-def test_threads_may_share_new_options():
+def test_threads_may_share_new_options(monkeypatch):
     """The first of them registers the kernel, and no other does."""
+    entry_of = kernel._entry
+
+    def look_and_dawdle(options):
+        entry = entry_of(options)
+        time.sleep(0.01)  # so that the others come between, if anything lets them
+        return entry
+
+    monkeypatch.setattr(kernel, "_entry", look_and_dawdle)
     made = []
-    for _ in range(20):
+    for _ in range(5):
         options = onnxruntime.SessionOptions()
         in_threads(4, lambda _, options=options: made.append(glulam.fast_session(tree_model(), options)))
-    assert [answers(session) for session in made] == [[1, 2, 3]] * 80
+    assert [answers(session) for session in made] == [[1, 2, 3]] * 20
 
 
 @pytest.mark.parametrize("switch", ["0", "1"])

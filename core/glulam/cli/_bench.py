@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from glulam.cli._options import Json, Model
-from glulam.cli._show import facts, finish, table
+from glulam.cli._show import facts, finish, table, tree_kernel
 
 if TYPE_CHECKING:
     from glulam.runtime import ProductionEnsemble
@@ -51,7 +51,8 @@ def bench(
     from glulam.runtime import ProductionEnsemble
 
     opened = ProductionEnsemble(model, profile=profile.value, invalid="ignore")
-    ask = opened.predict_proba if "probabilities" in opened.info()["outputs"] else opened.predict
+    info = opened.info()
+    ask = opened.predict_proba if "probabilities" in info["outputs"] else opened.predict
     random = np.random.default_rng(0)
     opened.warmup()
     singles = [_random_rows(opened, 1, random) for _ in range(SINGLE_ROWS)]
@@ -60,6 +61,7 @@ def bench(
     batch = _seconds(ask, [batches[index % len(batches)] for index in range(repeat)])
     document = {
         "file": model, "call": ask.__name__, "profile": profile.value, "threads": _THREADS[profile],
+        "kernel": info["kernel"], "kernel_reason": info["kernel_reason"],
         "single_row": {"calls": len(single), **_microseconds(single)},
         "batch": {"rows": rows, "calls": len(batch), **_microseconds(batch),
                   "rows_per_second": round(rows / float(np.median(batch)))},
@@ -128,4 +130,4 @@ def _show(screen: Console, document: dict[str, Any]) -> None:
             ),
         )
     )
-    facts(screen, {"batch": f"{batch['rows_per_second']:,} rows a second"})
+    facts(screen, {"batch": f"{batch['rows_per_second']:,} rows a second", "tree kernel": tree_kernel(document)})

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from glulam.cli._options import Force, Json, Quiet
-from glulam.cli._show import facts, finish, proof_table
+from glulam.cli._show import facts, finish, form, proof_table
 from glulam.cli._train import Precision
 
 if TYPE_CHECKING:
@@ -154,6 +154,7 @@ def _show(screen: Console, document: dict[str, Any]) -> None:
             "features": f"{len(names)} of {document['rows']}: {shorten(names)}",
             "outputs": ", ".join(document["outputs"]),
             "precision": document["precision"],
+            "form": form(document),
         },
     )
     screen.print(proof_table(document["parity"]))

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from glulam.cli._options import Json, Model
-from glulam.cli._show import facts, finish, members_table, proof_table, table
+from glulam.cli._show import facts, finish, form, members_table, proof_table, table, tree_kernel
 
 if TYPE_CHECKING:
     from glulam import plugins as machine
@@ -64,6 +64,8 @@ def _facts(document: dict[str, Any]) -> dict[str, object]:
         else None,
         "checks": ", ".join(document["guards"]) or "none",
         "outputs": ", ".join(document["outputs"]),
+        "form": form(document),
+        "tree kernel here": tree_kernel(document),
         "trained": training["fitted"] and f"{training['fitted']} on {training['rows']:,} rows",
         "data sha256": training["sha256"],
     }

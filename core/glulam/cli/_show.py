@@ -20,7 +20,7 @@ from rich.table import Table
 
 from glulam.cli import State, one_line, writing_stdout
 
-__all__ = ["console", "facts", "finish", "members_table", "progress", "proof_table", "table"]
+__all__ = ["console", "facts", "finish", "form", "members_table", "progress", "proof_table", "table", "tree_kernel"]
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -54,6 +54,18 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) 
     for row in rows:
         made.add_row(*(one_line(cell) for cell in row))
     return made
+
+
+def form(info: Mapping[str, Any]) -> str | None:
+    """Return in words which form a file's graph has."""
+    return {"fused": "one node, whose body is the standard graph", "standard": "standard operators alone"}.get(
+        info.get("form", "standard")
+    )
+
+
+def tree_kernel(info: Mapping[str, Any]) -> str:
+    """Return which kernel walks a model's trees here, and if it is not glulam's, why."""
+    return "glulam" if info["kernel"] == "glulam" else f"{info['kernel']}, because {info['kernel_reason']}"
 
 
 def facts(screen: Console, pairs: Mapping[str, object]) -> None:

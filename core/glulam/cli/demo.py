@@ -61,8 +61,9 @@ def run(
         the libraries' probabilities), tolerance, labels_equal (a count), native (memory_bytes and
         seconds_to_first of a process that opens the saved ensemble with the libraries)
     timing
-        threads, single and batch: native and glulam (p50, p99, calls each), ratio of the p50s;
-        batch also rows
+        threads, kernel and kernel_reason (as `ProductionEnsemble.info` has them), single and batch:
+        native, glulam and, where glulam's kernel walks the trees, builtin, the same file without it
+        (p50, p99, calls each), ratio of the p50s of native and glulam; batch also rows
     seconds
         the whole
 

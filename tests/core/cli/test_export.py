@@ -82,6 +82,8 @@ def test_the_standard_form_is_written_on_demand(export, files, tmp_path):
         done = export(files / "x.json", tmp_path / "m.onnx", "--json", "--force", *options)
         assert done.code == 0, done.err
         assert json.loads(done.out)["form"] == library.load(tmp_path / "m.onnx").info()["form"] == form
+    shown = export(files / "x.json", tmp_path / "m.onnx", "--force", "--standard").out
+    assert "standard operators alone" in " ".join(shown.split())
 
 
 def test_data_is_found_by_name_and_by_position(export, files, data, tmp_path):

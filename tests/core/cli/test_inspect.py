@@ -34,8 +34,23 @@ def test_inspect_shows_what_the_file_says(glulam, trained):
     for expected in (
         "EnsembleClassifier, binary", "soft", "finite", info["training"]["sha256"], info["training"]["fitted"],
         "300 rows", "x27", "xgboost", "lightgbm 4", "joint thresholds", f"{trained.model.stat().st_size:,} bytes",
+        "one node, whose body is the standard graph",
     ):  # fmt: skip
         assert expected in done.out
+
+
+def test_inspect_and_bench_say_which_kernel_walks_the_trees(glulam, trained, monkeypatch):
+    """Glulam's own, or onnxruntime's and why."""
+    commands = (("inspect",), ("bench", "--rows", 10, "--repeat", 1))
+    monkeypatch.setenv("GLULAM_KERNEL", "0")
+    for command, *options in commands:
+        shown = " ".join(glulam(command, trained.model, *options).out.split())
+        assert "onnxruntime, because GLULAM_KERNEL=0 switches it off" in shown
+    monkeypatch.delenv("GLULAM_KERNEL")
+    name = library.load(trained.model).info()["kernel"]
+    for command, *options in commands:
+        shown = " ".join(glulam(command, trained.model, *options).out.split())
+        assert f"tree kernel{' here' if command == 'inspect' else ''} {name}" in shown
 
 
 def test_inspect_as_json_is_the_whole_description(glulam, trained):
