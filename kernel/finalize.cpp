@@ -108,8 +108,9 @@ void Finish<T>::apply(T* scores, const uint8_t* hits, int64_t n_rows, Out* out) 
     for (int64_t i = 0; i < n; i += n_targets)
       for (int64_t k = 0; k < n_targets; ++k)
         if (!hits || hits[i + k]) scores[i + k] += base[k];
-  } else if (aggregate == Aggregate::kMin || aggregate == Aggregate::kMax) {
-    for (int64_t i = 0; i < n; ++i) scores[i] += 0;
+  } else if (aggregate == Aggregate::kMin || aggregate == Aggregate::kMax ||
+             (aggregate == Aggregate::kAverage && n_targets == 1)) {
+    for (int64_t i = 0; i < n; ++i) scores[i] += 0;  // -0 becomes 0, also that of a mean too small for its type
   }
   // With one target onnxruntime knows no transform but this.
   if (n_targets > 1) {

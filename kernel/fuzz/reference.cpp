@@ -269,7 +269,7 @@ class Walker : public Reference {
       if (t_.aggregate == 0) scores[k] /= n_trees;
       // onnxruntime leaves a target of several that no leaf spoke for without its base value; a class gets it.
       if (t_.base.size() == n && (n == 1 || classifier_ || hit[k]))
-        scores[k] += t_.base[k];
+        scores[k] = hit[k] || !classifier_ ? scores[k] + t_.base[k] : t_.base[k];  // which may be -0
       else if (!classifier_ && (t_.aggregate >= 2 || n == 1))
         scores[k] += T(0);
     }
