@@ -79,7 +79,8 @@ check-wheel: $(SETUP)
 	@$(BIN)/python tests/check_wheel.py
 
 bench: $(SETUP)
-	@$(BIN)/python -m benchmarks
+	@mkdir -p .bench
+	@$(BIN)/python -m benchmarks --date --json .bench/run.json --out .bench/run.md --plot docs/latency.svg
 
 # Wheels are kept in .wheels: a second set-up needs no network.
 .venv-releases/%/.ready:

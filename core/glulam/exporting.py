@@ -269,7 +269,11 @@ def _proven(
     )  # fmt: skip
     if whole is not run:
         _check_alike(whole, run, subject.rows)
-        if by_kernel is not None and whole_by_kernel is not None:
+        if by_kernel is not None:
+            if whole_by_kernel is None:
+                raise ProofError(
+                    "the tree kernel runs the file asked for, but not the one with all outputs: not proven"
+                )
             _check_alike(whole_by_kernel, by_kernel, subject.rows)
     return data, report, run.names
 

@@ -12,7 +12,7 @@ import pytest
 from onnx import numpy_helper
 
 import glulam
-from glulam import EnsembleClassifier, Feature, FeatureSchema, kernel
+from glulam import EnsembleClassifier, Feature, FeatureSchema, exporting, kernel
 from glulam.decision import Decision
 from glulam.errors import ConfigError, ProofError
 from glulam.exporting import Run, subject_of
@@ -376,3 +376,16 @@ def test_the_proof_holds_the_kernel_to_the_libraries(fitted):
         ProofError, match="by glulam's kernel: member 'lightgbm': the exported graph does not give the library's answer"
     ):
         prove(subject.program, Run(data), subject.native, subject.rows, rows=1_000, by_kernel=wrong)
+
+
+@by_kernel
+def test_a_file_that_the_kernel_runs_is_proven_by_the_kernel_or_refused(tmp_path, monkeypatch):
+    """Fewer outputs are proven by the file with all of them: if the kernel does not run that one, nothing is."""
+    X = RANDOM.normal(size=(200, WIDTH)).astype(np.float32)
+    ensemble = EnsembleClassifier([("random_forest", {"n_estimators": 3})]).fit(X, X[:, 0] > 0)
+    kernel_run = exporting._kernel_run
+    runs = iter([kernel_run, lambda data: None])
+    monkeypatch.setattr(exporting, "_kernel_run", lambda data: next(runs)(data))
+    with pytest.raises(ProofError, match="the tree kernel runs the file asked for, but not the one with all outputs"):
+        ensemble.export(tmp_path / "e.onnx", outputs=["probabilities"], precision="float32", proof_rows=1_000)
+    assert not list(tmp_path.iterdir())
