@@ -1,6 +1,6 @@
 # Two commands need nothing but Python 3.11 or newer, pip and make:
 #   make demo    sets up, trains on real candles, exports, proves, predicts without training libraries
-#   make test    sets up, passes the tests
+#   make test    sets up, passes the tests; those of the tree kernel need a C++ compiler as well
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
