@@ -1,6 +1,6 @@
-"""The five hooks, and the interfaces of what they return.
+"""The hooks, and the interfaces of what those of the machine return (those of training: `glulam.trainspecs`).
 
-With the values that they exchange (`glulam.program`, `glulam.forest`, `glulam.schema`) and
+With the values that they exchange (`glulam.program`, `glulam.forest`, `glulam.schema`, `glulam.dataset`) and
 `glulam.errors` this is all that a plugin imports from glulam.
 
 A plugin is one file: its class and one hook implementation::
@@ -40,6 +40,7 @@ import pluggy
 from glulam.errors import ConfigError
 from glulam.program import EnsembleProgram, Guard, LoweredMember, OnnxFragment, Scores, Task
 from glulam.schema import FeatureSchema
+from glulam.trainspecs import Calibrator, FeatureSelector, Label, LeakCheck, Metric, Splitter
 
 __all__ = [
     "Exporter",
@@ -205,6 +206,13 @@ class ModelPlugin(ABC):
         values = getattr(model, "feature_importances_", None)
         return None if values is None else np.asarray(values, dtype=np.float64)
 
+    def search_space(self, trial: Any, task: Task, n_rows: int) -> dict[str, Any]:
+        """Return parameters to try for `make`, drawn from ``trial`` (an `optuna.Trial`); none where nothing is tuned.
+
+        n_rows is how many rows the member is fitted on. What is drawn must hold for any seed.
+        """
+        return {}
+
 
 class VotingStrategy(ABC):
     """How the members' votes become one score a class.
@@ -320,7 +328,7 @@ class Exporter(ABC):
 
 
 class Hooks:
-    """The hook specifications: each returns a class."""
+    """The hook specifications: each returns a class, or a list of classes where a file holds a family of them."""
 
     @hookspec
     def glulam_model(self) -> type[ModelPlugin]:  # type: ignore[empty-body]
@@ -341,3 +349,27 @@ class Hooks:
     @hookspec
     def glulam_exporter(self) -> type[Exporter]:  # type: ignore[empty-body]
         """Return an exporter."""
+
+    @hookspec
+    def glulam_label(self) -> type[Label]:  # type: ignore[empty-body]
+        """Return a label."""
+
+    @hookspec
+    def glulam_splitter(self) -> type[Splitter]:  # type: ignore[empty-body]
+        """Return a splitter of rows."""
+
+    @hookspec
+    def glulam_metric(self) -> type[Metric]:  # type: ignore[empty-body]
+        """Return a metric."""
+
+    @hookspec
+    def glulam_calibrator(self) -> type[Calibrator]:  # type: ignore[empty-body]
+        """Return a method of calibration."""
+
+    @hookspec
+    def glulam_selector(self) -> type[FeatureSelector]:  # type: ignore[empty-body]
+        """Return a selector of features."""
+
+    @hookspec
+    def glulam_leak_check(self) -> type[LeakCheck]:  # type: ignore[empty-body]
+        """Return a leak check."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
@@ -19,7 +20,7 @@ from typing import Any, Literal, cast
 
 import pluggy
 
-from glulam.errors import PluginError, UnsupportedModelError
+from glulam.errors import ConfigError, PluginError, UnsupportedModelError
 from glulam.hookspecs import (
     Exporter,
     FeatureGenerator,
@@ -28,13 +29,18 @@ from glulam.hookspecs import (
     ModelPlugin,
     VotingStrategy,
 )
+from glulam.trainspecs import Calibrator, FeatureSelector, Label, LeakCheck, Metric, Splitter
 
 __all__ = [
-    "Kind", "PluginInfo", "available", "exporter", "features", "known", "model", "model_of", "register",
-    "required_model_of", "unregister", "validator", "versions", "voting",
+    "Kind", "PluginInfo", "available", "calibrator", "exporter", "features", "known", "label", "leak_check", "metric",
+    "model", "model_of", "register", "required_model_of", "selector", "splitter", "unregister", "validator",
+    "versions", "voting",
 ]  # fmt: skip
 
-Kind = Literal["model", "voting", "validator", "features", "exporter"]
+Kind = Literal[
+    "model", "voting", "validator", "features", "exporter", "label", "splitter", "metric", "calibrator", "selector",
+    "leak_check",
+]  # fmt: skip
 
 _HOOKS: dict[str, tuple[str, type]] = {
     "model": ("glulam_model", ModelPlugin),
@@ -42,6 +48,12 @@ _HOOKS: dict[str, tuple[str, type]] = {
     "validator": ("glulam_feature_validator", FeatureValidator),
     "features": ("glulam_features", FeatureGenerator),
     "exporter": ("glulam_exporter", Exporter),
+    "label": ("glulam_label", Label),
+    "splitter": ("glulam_splitter", Splitter),
+    "metric": ("glulam_metric", Metric),
+    "calibrator": ("glulam_calibrator", Calibrator),
+    "selector": ("glulam_selector", FeatureSelector),
+    "leak_check": ("glulam_leak_check", LeakCheck),
 }
 _GROUP = "glulam"
 _DISTRIBUTION_OF = {"sklearn": "scikit-learn", "talib": "TA-Lib"}  # where the import name differs
@@ -147,10 +159,11 @@ def _called(plugin: object, label: str) -> dict[tuple[str, str], type]:
                 made: Any = implementation.function()
             except Exception as error:  # whatever another author's hook does, the plugin is named
                 raise PluginError(f"plugin {label}, hook {hook}: {type(error).__name__}: {error}") from error
-            problem = _contract_problem(made, interface)
-            if problem:
-                raise PluginError(f"plugin {label}, hook {hook}: {problem}")
-            found[kind, made.name] = made
+            for each in made if isinstance(made, list) else [made]:
+                problem = _contract_problem(each, interface)
+                if problem:
+                    raise PluginError(f"plugin {label}, hook {hook}: {problem}")
+                found[kind, each.name] = each
     if not found:
         raise PluginError(
             f"plugin {label}: no hook implementation found; decorate one of {[h for h, _ in _HOOKS.values()]} "
@@ -267,14 +280,55 @@ def validator(name: str, **params: Any) -> FeatureValidator:
     return cast(FeatureValidator, _load("validator", name)(**params))
 
 
-def features(name: str) -> FeatureGenerator:
+def features(name: str, **params: Any) -> FeatureGenerator:
     """Return a feature generator by name. Raises PluginError if it is unknown or unavailable."""
-    return cast(FeatureGenerator, _load("features", name)())
+    return cast(FeatureGenerator, _made("features", name, params))
 
 
 def exporter(name: str) -> Exporter:
     """Return an exporter by name. Raises PluginError if it is unknown or unavailable."""
     return cast(Exporter, _load("exporter", name)())
+
+
+def label(name: str, **params: Any) -> Label:
+    """Return a label by name. Raises PluginError if it is unknown or unavailable."""
+    return cast(Label, _made("label", name, params))
+
+
+def splitter(name: str, **params: Any) -> Splitter:
+    """Return a splitter by name. Raises PluginError if it is unknown or unavailable."""
+    return cast(Splitter, _made("splitter", name, params))
+
+
+def metric(name: str) -> Metric:
+    """Return a metric by name. Raises PluginError if it is unknown or unavailable."""
+    return cast(Metric, _made("metric", name, {}))
+
+
+def calibrator(name: str, **params: Any) -> Calibrator:
+    """Return a method of calibration by name. Raises PluginError if it is unknown or unavailable."""
+    return cast(Calibrator, _made("calibrator", name, params))
+
+
+def selector(name: str, **params: Any) -> FeatureSelector:
+    """Return a feature selector by name. Raises PluginError if it is unknown or unavailable."""
+    return cast(FeatureSelector, _made("selector", name, params))
+
+
+def leak_check(name: str, **params: Any) -> LeakCheck:
+    """Return a leak check by name. Raises PluginError if it is unknown or unavailable."""
+    return cast(LeakCheck, _made("leak_check", name, params))
+
+
+def _made(kind: Kind, name: str, params: Mapping[str, Any]) -> Any:
+    """Return an instance with the user's parameters. Raises ConfigError for those that it does not take."""
+    found = _load(kind, name)
+    try:
+        inspect.signature(found).bind(**params)
+    except TypeError as error:
+        taken = list(inspect.signature(found).parameters)
+        raise ConfigError(f"{kind} {name!r}: {error}; its parameters are {taken}") from error
+    return found(**params)
 
 
 def required_model_of(estimator: Any) -> ModelPlugin:

@@ -1,0 +1,1 @@
+"""Labels: what is to be predicted."""

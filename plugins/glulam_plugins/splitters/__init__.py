@@ -1,0 +1,1 @@
+"""Splitters of rows, by scikit-learn's interface."""
