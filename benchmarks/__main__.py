@@ -1,4 +1,4 @@
-"""The commands: ``python -m benchmarks``, alone or with setup, report, converters, scale or instructions."""
+"""The commands: ``python -m benchmarks``, alone or with setup, report, converters, scale, stream or instructions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import claims, conversion, converters, environments, instructions, machine, report, sections
+from benchmarks import claims, conversion, converters, environments, instructions, machine, report, sections, stream
 from benchmarks import scale as large
 from benchmarks.peers import OWN, PEERS
 from benchmarks.plot import svg
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     commands: dict[str, Callable[[Sequence[str]], int]] = {
         "setup": _setup, "report": _report, "converters": converters.main, "scale": large.main,
-        "instructions": instructions.main,
+        "stream": stream.main, "instructions": instructions.main,
     }  # fmt: skip
     if given and given[0] in commands:
         return commands[given[0]](given[1:])

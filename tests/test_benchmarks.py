@@ -23,6 +23,7 @@ from benchmarks import (
     scale,
     settings,
     store,
+    stream,
     worker,
 )  # fmt: skip
 from benchmarks.__main__ import main
@@ -529,3 +530,15 @@ def test_large_models_are_measured(capsys):
     assert lines[0].startswith("| nodes | export, proof included")
     assert len([line for line in lines if line.startswith("| ")]) == 3
     assert "times the nodes take" in lines[-1]
+
+
+def test_features_of_live_candles_are_measured(capsys):
+    """Every way has its figures, and the features are those of the table."""
+    stream.main(["--candles", "50"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "| one of 50 candles | p50 | p99 |" in lines
+    assert len([line for line in lines if line.startswith("| ")]) == 1 + len(stream.LABELS)
+    found = stream.measure(50)
+    assert found["difference"] <= 1e-9
+    slow = {**found, "ways": {**found["ways"], "stream": {"p50": 21e-6, "p99": 21e-6}}}
+    assert "- FAIL: a candle takes less than 20.0 us (21.0 us)" in stream.markdown(slow)

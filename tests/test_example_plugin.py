@@ -116,7 +116,7 @@ def test_the_file_needs_no_plugin(trained):
 def test_the_example_passes_its_own_tests(installed, tmp_path):
     """The tests that come with the example pass against what was installed."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLE / "tests")]
-    assert "10 passed" in run(command, installed, tmp_path)
+    assert "12 passed" in run(command, installed, tmp_path)
 
 
 def test_two_distributions_with_one_name(installed, tmp_path):

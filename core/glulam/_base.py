@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import hashlib
 import os
@@ -15,12 +16,21 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import Bunch
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
-from glulam._checking import check_prefit, check_votes, checked_folds, checked_voting, make_validators
+from glulam._checking import (
+    check_learnt,
+    check_prefit,
+    check_votes,
+    checked_folds,
+    checked_voting,
+    make_validators,
+    spec_of,
+)
 from glulam._fitting import fit_members, native_votes, out_of_fold_votes
 from glulam._params import MembersAsParameters
 from glulam._targets import Target
 from glulam.decision import Decision
 from glulam.errors import ConfigError
+from glulam.hookspecs import VotingStrategy
 from glulam.members import DEFAULT_WEIGHTS, checked_weights, resolve
 from glulam.program import EnsembleProgram, Guard, Task
 from glulam.proof import ParityReport
@@ -89,9 +99,9 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
         taken = sorted(set(names) & set(self.get_params(deep=False)))
         if taken:
             raise ConfigError(f"members: {taken[0]!r} is the name of a parameter of {owner}; give the member another")
-        if voting.needs_fit and self.weights is not None:
+        if voting.learns_weights and self.weights is not None:
             raise ConfigError(f"weights: voting {voting.name!r} learns what each member is worth; leave weights out")
-        default = self.members is None and self.weights is None and not voting.needs_fit
+        default = self.members is None and self.weights is None and not voting.learns_weights
         weights = checked_weights(DEFAULT_WEIGHTS if default else self.weights, names)
         folds = checked_folds(voting, target) if voting.needs_fit and not self.prefit else None
         stop_on = None
@@ -112,7 +122,11 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
             else:
                 refit = partial(fit_members, eval_set=stop_on, n_jobs=self.n_jobs, progress=self.progress)
                 votes, used = out_of_fold_votes(members, refit, folds, rows, target, sample_weight)
-            voting.fit(votes, target.y[used], target.task, None if sample_weight is None else sample_weight[used])
+            known = None if sample_weight is None else sample_weight[used]
+            if voting.learns_weights:
+                voting.fit(votes, target.y[used], target.task, known)
+            else:
+                voting.fit(votes, target.y[used], target.task, known, weights)
         if len(target.classes):
             self.classes_ = target.classes
         self.schema_ = schema
@@ -142,28 +156,44 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
         """
         check_is_fitted(self, "members_")
         if self.voting_.needs_fit:
+            learnt = "what each member is worth" if self.voting_.learns_weights else "for the weights that it has"
             raise ConfigError(
-                f"weights: voting {self.voting_.name!r} has learnt what each member is worth; choose another vote "
+                f"weights: voting {self.voting_.name!r} has learnt {learnt}; choose another vote "
                 "with set_voting first, or fit again"
             )
         self.weights_ = checked_weights(weights, list(self.members_))
         self.weights = weights
         return self
 
-    def set_voting(self, voting: Any) -> Ensemble:
+    def set_voting(self, voting: Any, *, weights: Any = None) -> Ensemble:
         """Change the voting strategy without fitting again. Returns the ensemble.
 
-        Raises ConfigError for a strategy that has to learn from votes on held-out rows.
+        voting
+            a name, ``(name, params)``, or a `VotingStrategy` that has learnt already, from votes of such
+            members on rows that they were not fitted on; the ensemble takes a copy
+        weights
+            as for `update_weights`; those of before if None
+
+        Raises ConfigError for a strategy that has yet to learn, or has learnt from other votes or weights.
         """
         check_is_fitted(self, "members_")
-        strategy = checked_voting(voting, self._task)
-        if strategy.needs_fit:
+        strategy = copy.deepcopy(voting) if isinstance(voting, VotingStrategy) else checked_voting(voting, self._task)
+        if weights is not None and strategy.learns_weights:
+            raise ConfigError(f"weights: voting {strategy.name!r} learns what each member is worth; leave weights out")
+        chosen = self.weights_ if weights is None else checked_weights(weights, list(self.members_))
+        if isinstance(voting, VotingStrategy):
+            some = self.proof_rows_[:16]
+            votes = np.stack([self._member_votes(index, some) for index in range(len(self.plugins_))], axis=1)
+            check_learnt(strategy, votes, chosen, self._task)
+        elif strategy.needs_fit:
             raise ConfigError(
                 f"voting {strategy.name!r} learns from votes on rows that members were not fitted on; "
                 f"set_params(voting={voting!r}) and fit again"
             )
-        self.voting_ = strategy
-        self.voting = voting
+        self.voting_, self.weights_ = strategy, chosen
+        self.voting = spec_of(strategy) if isinstance(voting, VotingStrategy) else voting
+        if weights is not None or strategy.learns_weights:  # what was given before would not go with this vote
+            self.weights = weights
         return self
 
     # -- answering --------------------------------------------------------------------------
@@ -245,6 +275,7 @@ class Ensemble(TransformerMixin, MembersAsParameters):  # type: ignore[misc]  # 
             vote=self.voting_.fragment(self.weights_, max(1, len(classes))),
             decision=self._decision(),
             guards=tuple(guard for guard in guards if isinstance(guard, Guard)),
+            wide_vote=self.voting_.wide,
         )
 
     def _decision(self) -> Decision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +21,10 @@ from glulam.members import Member
 from glulam.program import Task
 from glulam.schema import FeatureSchema
 
-__all__ = ["check_prefit", "check_votes", "checked_folds", "checked_voting", "make_validators", "named_params"]
+__all__ = [
+    "check_learnt", "check_prefit", "check_votes", "checked_folds", "checked_voting", "make_validators", "named_params",
+    "spec_of",
+]  # fmt: skip
 
 Indices = npt.NDArray[np.integer[Any]]
 DEFAULT_VALIDATORS = ("columns", "finite", "minimum_samples")
@@ -38,6 +42,36 @@ def checked_voting(given: Any, task: Task) -> VotingStrategy:
     if task not in strategy.tasks:
         raise ConfigError(f"voting {name!r} is for {' and '.join(strategy.tasks)}, not for {task}; use voting='soft'")
     return strategy
+
+
+def check_learnt(strategy: VotingStrategy, votes: npt.NDArray[np.float64], weights: Any, task: Task) -> None:
+    """Refuse a strategy that cannot combine such votes [n, n_members, n_classes], by what it has learnt."""
+    who = f"voting {strategy.name!r}"
+    if task not in strategy.tasks:
+        raise ConfigError(f"{who} is for {' and '.join(strategy.tasks)}, not for {task}; use voting='soft'")
+    n_rows, n_members, width = votes.shape
+    try:
+        scores = np.asarray(strategy.combine(votes, weights))
+        strategy.fragment(weights, width)
+    except (IndexError, TypeError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"{who}: cannot combine votes of {n_members} members on {width} classes: {error}; fit it on votes of the "
+            "same members"
+        ) from error
+    if scores.shape != (n_rows, width) or not np.isfinite(scores).all():
+        raise ConfigError(
+            f"{who}: expected finite scores of shape {(n_rows, width)} for votes of these members, got shape "
+            f"{scores.shape}; fit it on votes of the same members"
+        )
+
+
+def spec_of(strategy: VotingStrategy) -> Any:
+    """Return the name of a strategy, or ``(name, params)``: arguments are attributes, as scikit-learn has it."""
+    taken = inspect.signature(type(strategy)).parameters
+    params = {name: getattr(strategy, name) for name in taken if hasattr(strategy, name)}
+    return (strategy.name, params) if params else strategy.name
 
 
 def checked_folds(voting: VotingStrategy, target: Target) -> list[tuple[Indices, Indices]]:

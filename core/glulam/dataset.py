@@ -47,6 +47,15 @@ class RawTable:
         """Return the number of rows."""
         return len(self.file_rows)
 
+    def take(self, rows: Array) -> RawTable:
+        """Return some of the rows, by position or mask."""
+        return replace(
+            self,
+            columns={name: values[rows] for name, values in self.columns.items()},
+            time=None if self.time is None else self.time[rows],
+            file_rows=self.file_rows[rows],
+        )
+
     def head(self, n_rows: int) -> RawTable:
         """Return the first rows, as if the later ones had not happened yet."""
         return replace(
@@ -64,7 +73,7 @@ class Labels:
     y
         [n_rows], labels or values; what it holds where ``known`` is false means nothing
     known
-        bool [n_rows]; false where the table ends before the label is known
+        bool [n_rows]; false where the table ends before the label is known, or where it begins too late for it
     end
         int64 [n_rows], the last row that the label reads: the row itself, or a later one
     """

@@ -29,7 +29,8 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):  # type: ignore[misc]  # sc
     weights : sequence or mapping, optional
         One non-negative number a member. Equal by default.
     voting : str
-        Name of the voting strategy: ``soft``, ``hard``, ``log_pool``, or a plugin's.
+        Name of the voting strategy, or ``(name, params)``: ``soft``, ``hard``, ``log_pool``, ``stacking``,
+        ``calibrated`` (another one, with calibration), or a plugin's.
     validators : list, optional
         Names or ``(name, params)`` of feature validators: by default columns, finite,
         minimum_samples.

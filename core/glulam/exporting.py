@@ -129,13 +129,18 @@ def export(
     precision: str,
     proof_rows: int,
     options: Mapping[str, Any],
+    reproducible: bool = False,
 ) -> ParityReport:
-    """Export a fitted ensemble; see `EnsembleClassifier.export`."""
+    """Export a fitted ensemble; see `EnsembleClassifier.export`.
+
+    With ``reproducible`` the file holds neither the date of the fit nor how long the proof took, so that the same
+    ensemble gives the same bytes.
+    """
     check_request(path, overwrite=overwrite, precision=precision, proof_rows=proof_rows)
     subject = subject_of(ensemble)
     return write(
         subject, path, exporter=exporter, overwrite=overwrite, precision=precision, proof_rows=proof_rows,
-        options=options,
+        options=options, reproducible=reproducible,
     )  # fmt: skip
 
 
@@ -157,6 +162,7 @@ def write(
     precision: str,
     proof_rows: int,
     options: Mapping[str, Any],
+    reproducible: bool = False,
 ) -> ParityReport:
     """Export, prove, describe, and only then write the file."""
     writer = plugins.exporter(exporter)
@@ -165,6 +171,8 @@ def write(
     else:
         data, report, outputs = _proven(subject, writer, precision, proof_rows, options)
     description = _describe(subject, report, outputs, writer.form(data))
+    if reproducible:
+        description = _timeless(description)
     data = writer.attach(data, description.to_metadata(data))
     # Open the finished bytes as a user will: metadata and graph must agree.
     ProductionEnsemble(data).warmup(1)
@@ -177,7 +185,7 @@ def _narrowest(
     subject: Subject, writer: Exporter, proof_rows: int, options: Mapping[str, Any]
 ) -> tuple[bytes, ParityReport, list[str]]:
     """Export in float32, or in float64 where float32 is too narrow or labels hang on its last digit."""
-    if any(member.may_overflow for member in subject.program.members):
+    if subject.program.wide_vote or any(member.may_overflow for member in subject.program.members):
         try:
             return _proven(subject, writer, "float64", proof_rows, options)
         except ProofError as first:
@@ -316,4 +324,15 @@ def _describe(subject: Subject, report: ParityReport, outputs: list[str], form: 
         },
         parity=report.to_dict(),
         training=subject.training,
+    )
+
+
+def _timeless(description: Description) -> Description:
+    """Return a description without dates and durations, which no two runs share."""
+    parity = description.parity
+    families = [{**family, "seconds": None} for family in parity["families"]]
+    return replace(
+        description,
+        parity={**parity, "families": families, "seconds": None},
+        training={**description.training, "fitted": None},
     )

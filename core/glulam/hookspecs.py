@@ -38,7 +38,7 @@ import numpy.typing as npt
 import pluggy
 
 from glulam.errors import ConfigError
-from glulam.program import EnsembleProgram, Guard, LoweredMember, OnnxFragment, Scores, Task
+from glulam.program import EnsembleProgram, Guard, LoweredMember, OnnxFragment, Scores, Steps, Task
 from glulam.schema import FeatureSchema
 from glulam.trainspecs import Calibrator, FeatureSelector, Label, LeakCheck, Metric, Splitter
 
@@ -96,6 +96,8 @@ class ModelPlugin(ABC):
     """Whether `accepts` is so broad that every other plugin is asked first."""
     suffixes: ClassVar[tuple[str, ...]] = ()
     """Suffixes of the library's own model files, which `read` opens."""
+    not_reproducible: ClassVar[str] = ""
+    """Why two fits of the same rows, on one thread, are not stored as the same bytes; empty where they are."""
     name: ClassVar[str]
     distributions: ClassVar[tuple[str, ...]]
     """Distributions whose versions are recorded in files (the first installed one counts)."""
@@ -224,16 +226,29 @@ class VotingStrategy(ABC):
     name: ClassVar[str]
     tasks: ClassVar[tuple[Task, ...]] = ("binary", "multiclass", "regression")
     needs_fit: ClassVar[bool] = False
-    """Whether `fit` learns what the members' votes are worth; then the user gives no weights."""
+    """Whether `fit` learns from the members' votes on rows that they were not fitted on."""
+    wide: bool = False
+    """Whether scores magnify the last digit of votes; by default files then add up in float64."""
     cv: Any = None
     """For ``needs_fit``: how rows are split, a number of folds or a splitter of scikit-learn's (None: 5 folds)."""
 
+    @property
+    def learns_weights(self) -> bool:
+        """Whether `fit` learns what each member is worth: then the user gives no weights."""
+        return self.needs_fit
+
     def fit(  # noqa: B027  # most have nothing to learn
-        self, votes: Float64, y: npt.NDArray[Any], task: Task, sample_weight: Float64 | None = None
+        self,
+        votes: Float64,
+        y: npt.NDArray[Any],
+        task: Task,
+        sample_weight: Float64 | None = None,
+        weights: Float64 | None = None,
     ) -> None:
         """Learn from votes [n, n_members, n_classes] on rows that their members were not fitted on.
 
-        y holds class indices 0..n_classes-1, or float64 values.
+        y holds class indices 0..n_classes-1, or float64 values. ``weights`` are the user's, where the
+        strategy does not learn them itself.
         """
 
     @abstractmethod
@@ -245,8 +260,11 @@ class VotingStrategy(ABC):
         """
 
     @abstractmethod
-    def fragment(self, weights: Float64, n_classes: int) -> OnnxFragment:
-        """Return the same rule for these weights as a graph fragment from ``votes`` to scores."""
+    def fragment(self, weights: Float64, n_classes: int) -> OnnxFragment | Steps:
+        """Return the same rule for these weights as a graph fragment from ``votes`` to scores.
+
+        Or as several that build on each other; for the first of these ``features`` are the votes.
+        """
 
     def state(self) -> dict[str, Any]:
         """Return what `fit` and the arguments set, as JSON values; the keys are `restore`'s."""
@@ -291,10 +309,10 @@ class FeatureGenerator(ABC):
     """Makes a feature table from a raw one, in time order, reading nothing later than its row."""
 
     name: ClassVar[str]
-    columns: ClassVar[tuple[str, ...]]
-    """Names of the features that `generate` returns, in order."""
-    warm_up: ClassVar[int]
-    """Rows at the start that have no complete features and are dropped."""
+    columns: tuple[str, ...]
+    """Names of the features that `generate` returns, in order: the class's, or an instance's by its parameters."""
+    warm_up: int
+    """Rows at the start that have no complete features and are dropped; likewise."""
 
     def check(self, table: Any, *, drop: bool = False) -> tuple[Any, Any]:
         """Return the raw table, and a report of what was found in it (with ``to_dict`` and ``str``).

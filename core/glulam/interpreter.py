@@ -17,7 +17,7 @@ from glulam.forest import Forest
 from glulam.fragments import sigmoid, softmax, two_classes
 from glulam.program import EnsembleProgram, LoweredMember, OnnxFragment, Steps
 
-__all__ = ["Outputs", "decide", "interpret", "labels", "member_leaves", "member_vote", "run_steps"]
+__all__ = ["Outputs", "combine", "decide", "interpret", "labels", "member_leaves", "member_vote", "run_steps"]
 
 Float64 = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.floating[Any]]
@@ -116,9 +116,16 @@ def labels(program: EnsembleProgram, scores: Rows, choice: npt.NDArray[Any] | No
     return np.column_stack(columns)
 
 
+def combine(vote: OnnxFragment | Steps, votes: Float64) -> Float64:
+    """Return what a vote makes of votes [n, n_members, width]: scores [n, width]."""
+    if isinstance(vote, Steps):
+        return run_steps(vote, votes)[vote.steps[-1].name]
+    return np.asarray(vote.reference(votes), dtype=np.float64)
+
+
 def decide(program: EnsembleProgram, votes: Float64) -> tuple[npt.NDArray[Any], Float64]:
     """Return label and scores for votes [n, n_members, width]."""
-    scores = votes[:, 0] if program.vote is None else np.asarray(program.vote.reference(votes), dtype=np.float64)
+    scores = votes[:, 0] if program.vote is None else combine(program.vote, votes)
     return labels(program, scores), scores
 
 

@@ -14,6 +14,7 @@ import skops.io
 from sklearn.base import clone
 
 from glulam import plugins
+from glulam._skops import dumps
 from glulam.errors import ConfigError, PluginError, UnsupportedModelError
 from glulam.hookspecs import ModelPlugin
 from glulam.program import LoweredMember, Task
@@ -62,7 +63,7 @@ class AnyEstimator(ModelPlugin):
 
     def dump(self, model: Any) -> bytes:
         """Return the skops form; refuse what skops would not load again."""
-        data = bytes(skops.io.dumps(model))
+        data = dumps(model)
         unknown = skops.io.get_untrusted_types(data=data)
         if unknown:
             raise UnsupportedModelError(

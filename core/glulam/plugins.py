@@ -222,15 +222,20 @@ def _load(kind: Kind, name: str) -> type:
 def _install_advice(entry: EntryPoint, error: Exception) -> str:
     """Return the command that installs what a plugin lacks.
 
-    A distribution that has an extra of the plugin's name means it for just that.
+    A distribution that has an extra of the plugin's name means it for just that, and else one of the name of what
+    the missing module is of.
     """
     if not isinstance(error, ImportError):
         return f"check the installation of {_owner(entry)} and of its library"
     name = entry.name.partition(".")[2]
-    extras = entry.dist.metadata.get_all("Provides-Extra") or [] if entry.dist is not None else []
-    if entry.dist is not None and name.replace("_", "-") in (extra.replace("_", "-") for extra in extras):
-        return f"install it with: pip install '{entry.dist.name}[{name}]'"
     missing = (error.name or "").partition(".")[0]
+    needed = _DISTRIBUTION_OF.get(missing, missing).replace("_", "-")
+    extras = entry.dist.metadata.get_all("Provides-Extra") or [] if entry.dist is not None else []
+    named = {extra.replace("_", "-"): extra for extra in extras}
+    if entry.dist is not None and name.replace("_", "-") in named:
+        return f"install it with: pip install '{entry.dist.name}[{name}]'"
+    if entry.dist is not None and needed in named:
+        return f"install it with: pip install '{entry.dist.name}[{named[needed]}]'"
     if not missing:
         return "check the installation of its library"
     if entry.dist is not None and missing == entry.module.partition(".")[0]:

@@ -59,8 +59,8 @@ class OnnxFragment:
 class Step:
     """One rule of several: what it is called, and the steps whose values it takes.
 
-    ``features`` is the row as it came. A forest takes one matrix of its ``n_features`` columns, and
-    gives its sums divided by its divisor.
+    ``features`` is the row as it came (in a vote: the votes [n, n_members, width]). A forest takes one
+    matrix of its ``n_features`` columns, and gives its sums divided by its divisor.
     """
 
     name: str
@@ -212,7 +212,7 @@ class EnsembleProgram:
     members, weights
         in the order of the vote
     vote
-        None if there is one member, whose vote is the answer
+        None if there is one member, whose vote is the answer. Steps start from the votes, and have no forest
     blocks
         for ``multioutput``, how many columns of the vote each output has: its number of classes, or 1
         for the probability of a yes
@@ -222,6 +222,8 @@ class EnsembleProgram:
         what the answer is called: ``decision_function`` for classifiers without probabilities
     rows
         type of the file's input. A row is compared and added up from what it is in this type
+    wide_vote
+        whether the vote magnifies the last digit of the members' votes; then sums are taken in float64
     """
 
     schema: FeatureSchema
@@ -231,13 +233,14 @@ class EnsembleProgram:
     members: tuple[LoweredMember, ...]
     weights: npt.NDArray[np.float64]
     voting: str
-    vote: OnnxFragment | None
+    vote: OnnxFragment | Steps | None
     decision: Decision
     guards: tuple[Guard, ...] = ()
     blocks: tuple[int, ...] = ()
     n_targets: int = 1
     scores: Scores = "probabilities"
     rows: Width = "float32"
+    wide_vote: bool = False
 
     def __post_init__(self) -> None:
         """Check that the parts fit each other."""
@@ -255,6 +258,8 @@ class EnsembleProgram:
                     )
         if self.vote is None and len(self.members) > 1:
             raise ConfigError("an ensemble program of several members has a vote")
+        if isinstance(self.vote, Steps) and any(isinstance(step.rule, Forest) for step in self.vote.steps):
+            raise ConfigError(f"voting {self.voting!r}: expected a vote of OnnxFragments, got a forest among its steps")
 
     @property
     def vote_width(self) -> int:

@@ -313,11 +313,16 @@ def _check_vote(trial: _Trial, tried: _Tried) -> int:
     bad = np.flatnonzero(wrong)
     if bad.size:
         row = bad[0]
+        narrow = precision == "float32" and program.wide_vote
+        advice = (
+            "The vote magnifies the last digit: export with precision='float64'" if narrow else "Nothing was written"
+        )
         raise ProofError(
             f"vote ({program.voting}): the exported graph differs from the numpy rule in {bad.size} of "
             f"{len(tried.rows)} rows of family {tried.family!r}; first, row {row}: expected scores "
             f"{scores[row].tolist()} and {label.tolist()[row]!r}, got {got.scores[row].tolist()} and "
-            f"{got.label.tolist()[row]!r} for features {_describe(program, tried.rows[row])}. Nothing was written"
+            f"{got.label.tolist()[row]!r} for features {_describe(program, tried.rows[row])}. {advice}",
+            rounding=narrow,
         )
     if program.vote is None:
         _check_extras(trial, tried)

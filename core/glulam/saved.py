@@ -33,7 +33,7 @@ from glulam.schema import FeatureSchema
 if TYPE_CHECKING:
     from glulam._base import Ensemble
 
-__all__ = ["SAVED_FORMAT", "load", "save"]
+__all__ = ["SAVED_FORMAT", "kind_of", "load", "save"]
 
 SAVED_FORMAT = 1
 _MANIFEST, _SUM = "manifest.json", "manifest.json.sha256"
@@ -76,20 +76,7 @@ def save(ensemble: Ensemble, path: Path, *, overwrite: bool) -> None:
 
 def load(cls: type[Ensemble], path: Path) -> Any:
     """Open what `save` wrote. Raises ArtifactError for damage, or an ensemble of another class."""
-    if not path.is_dir():
-        raise ArtifactError(
-            f"{path}: no such directory; expected one that save() wrote"
-            + (" (an exported file is opened with glulam.load)" if path.is_file() else "")
-        )
-    text = _read(path, _MANIFEST, None)
-    if _read(path, _SUM, None).decode("ascii", "replace") != hashlib.sha256(text).hexdigest():
-        raise ArtifactError(f"{path}: {_MANIFEST} has changed since it was saved; restore it from a copy")
-    manifest = json.loads(text)
-    if manifest["format"] > SAVED_FORMAT:
-        raise ArtifactError(
-            f"{path}: saved in format {manifest['format']}; this glulam reads up to {SAVED_FORMAT}; "
-            "upgrade it with: pip install -U glulam"
-        )
+    manifest = _manifest(path)
     if manifest["class"] != cls.__name__:
         raise ArtifactError(f"{path}: holds an {manifest['class']}; open it with {manifest['class']}.load")
     try:
@@ -98,6 +85,30 @@ def load(cls: type[Ensemble], path: Path) -> Any:
         if isinstance(error, GlulamError):
             raise
         raise ArtifactError(f"{path}: cannot be restored: {type(error).__name__}: {error}") from error
+
+
+def kind_of(path: Path) -> str:
+    """Return the name of the class whose `load` opens a directory that `save` wrote."""
+    return str(_manifest(path)["class"])
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """Read and check the manifest of a saved ensemble."""
+    if not path.is_dir():
+        raise ArtifactError(
+            f"{path}: no such directory; expected one that save() wrote"
+            + (" (an exported file is opened with glulam.load)" if path.is_file() else "")
+        )
+    text = _read(path, _MANIFEST, None)
+    if _read(path, _SUM, None).decode("ascii", "replace") != hashlib.sha256(text).hexdigest():
+        raise ArtifactError(f"{path}: {_MANIFEST} has changed since it was saved; restore it from a copy")
+    manifest: dict[str, Any] = json.loads(text)
+    if manifest["format"] > SAVED_FORMAT:
+        raise ArtifactError(
+            f"{path}: saved in format {manifest['format']}; this glulam reads up to {SAVED_FORMAT}; "
+            "upgrade it with: pip install -U glulam"
+        )
+    return manifest
 
 
 def _restore(cls: type[Ensemble], path: Path, manifest: dict[str, Any]) -> Any:
@@ -118,7 +129,7 @@ def _restore(cls: type[Ensemble], path: Path, manifest: dict[str, Any]) -> Any:
     schema = FeatureSchema.from_json(json.dumps(manifest["schema"]))
     weights = np.array([entry["weight"] for entry in manifest["members"]])
     ensemble: Any = cls(
-        members=list(members.items()), weights=None if voting.needs_fit else weights.tolist(),
+        members=list(members.items()), weights=None if voting.learns_weights else weights.tolist(),
         voting=(voting.name, params) if params else voting.name, prefit=True, schema=schema, **manifest["settings"],
     )  # fmt: skip
     classes = classes_of(manifest)
@@ -155,7 +166,16 @@ def _settings(ensemble: Ensemble) -> list[str]:
 def _voting_params(ensemble: Ensemble) -> dict[str, Any]:
     """Return the arguments of the voting strategy that JSON has; a splitter is of no use to fitted members."""
     _, params = named_params(ensemble.voting, "voting: expected the name of a strategy")
-    return {key: value for key, value in params.items() if value is None or isinstance(value, (int, float, str))}
+    return {key: value for key, value in params.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether JSON has a value as it is (a tuple comes back as a list)."""
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(each) for each in value)
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(each) for key, each in value.items())
+    return value is None or isinstance(value, (int, float, str))
 
 
 def _plain(value: Any) -> Any:

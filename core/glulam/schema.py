@@ -170,6 +170,21 @@ class FeatureSchema:
             matrix[:, position] = _encode_column(feature, source, index, owner, dtype)
         return matrix
 
+    def decode(self, rows: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        """Return encoded rows [n_rows, n_features] as columns by name; `encode` makes the same rows of them.
+
+        Categories come by what they are, not by their position; missing ones as None.
+        """
+        columns: dict[str, npt.NDArray[Any]] = {}
+        for index, feature in enumerate(self.features):
+            values: npt.NDArray[Any] = rows[:, index]
+            if feature.kind == "categorical":
+                named = [*feature.categories, None]
+                codes: npt.NDArray[Any] = np.nan_to_num(values, nan=len(feature.categories)).astype(np.int64)
+                values = np.array([named[code] for code in codes.tolist()], dtype=object)
+            columns[feature.name] = values
+        return columns
+
     def _column_order(self, source: Table, reorder: bool, owner: str) -> list[int]:
         """Return for each feature which column of the table holds it."""
         names, got = self.names, source.names

@@ -18,8 +18,8 @@ from glulam.dataset import Dataset, Labels, RawTable
 from glulam.program import OnnxFragment, Task
 
 __all__ = [
-    "Calibrator", "FeatureSelector", "Fold", "Label", "LeakCase", "LeakCheck", "Metric", "Selection", "Splitter",
-    "Suspicion",
+    "Calibrator", "FeatureSelector", "Fold", "Label", "LeakCase", "LeakCheck", "Metric", "Scorer", "Selection",
+    "Splitter", "Suspicion",
 ]  # fmt: skip
 
 Array = npt.NDArray[Any]
@@ -27,6 +27,8 @@ Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Fold = tuple[Int64, Int64]
 """Positions of the rows to fit on, and of those to test on."""
+Scorer = Callable[[Float64], Float64]
+"""From weights [n_draws, n_rows], of rows that it knows already, to a metric for each draw [n_draws]."""
 
 
 class Label(ABC):
@@ -40,6 +42,11 @@ class Label(ABC):
     @abstractmethod
     def horizon(self) -> int:
         """Rows beyond its own that a label reads at most; gap, purge and embargo follow from it."""
+
+    @property
+    def target(self) -> str:
+        """Column that holds the label itself and is no feature; empty where the label is made of others."""
+        return ""
 
     @abstractmethod
     def make(self, raw: RawTable) -> Labels:
@@ -60,7 +67,8 @@ class Splitter(ABC):
     """Whether rows are torn out of their order, which is refused for rows that have a time unless forced."""
 
     @abstractmethod
-    def __init__(self, n_splits: int = 5, *, horizon: int = 0, embargo: int = 0) -> None: ...
+    def __init__(self, n_splits: int = 5, *, horizon: int = 0, embargo: int = 0) -> None:
+        """Take parameters, of a splitter's own after these. Raises `glulam.errors.ConfigError` for bad ones."""
 
     @abstractmethod
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Fold]:
@@ -94,6 +102,13 @@ class Metric(ABC):
             [n], also whole numbers that say how often a row counts: that is how intervals are bootstrapped
         """
 
+    def scorer(self, y: Array, scores: Float64, labels: Array) -> Scorer:
+        """Return `score` of these rows as a function of many weights at once.
+
+        Override it where work can be shared, such as the sorting that an AUC needs.
+        """
+        return lambda weights: np.array([self.score(y, scores, labels, each) for each in weights], dtype=np.float64)
+
 
 class Calibrator(ABC):
     """Turns scores into probabilities that mean what they say; learnt out of fold, exported into the graph.
@@ -104,8 +119,11 @@ class Calibrator(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def fit(self, scores: Float64, y: Int64) -> None:
-        """Learn from scores [n, n_classes] on rows that the model was not fitted on; y holds class positions."""
+    def fit(self, scores: Float64, y: Int64, sample_weight: Float64 | None = None) -> None:
+        """Learn from scores [n, n_classes] on rows that the model was not fitted on; y holds class positions.
+
+        Raises `glulam.errors.ConfigError` where a class has no row.
+        """
 
     @abstractmethod
     def apply(self, scores: Float64) -> Float64:
@@ -217,6 +235,10 @@ class LeakCheck(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     """What reports call it."""
+
+    def applies(self, case: LeakCase) -> bool:
+        """Tell whether the case has what this check looks at; where not, it does not count as having run."""
+        return True
 
     @abstractmethod
     def find(self, case: LeakCase) -> list[Suspicion]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from sklearn.ensemble import RandomForestClassifier
 
 import glulam
+from glulam import _memory
 from glulam.cli import _demo_screen as screen
 from glulam.cli import _demo_serving, _demo_speed, _demo_stages
 from glulam.cli.demo import run
@@ -288,9 +289,9 @@ def test_blocked_package_is_missing_and_remembered():
 
 def test_memory_without_proc_is_the_peak(monkeypatch, tmp_path):
     """Where there is no /proc, the resource module's peak is what is known."""
-    now = _demo_serving.resident_bytes()
-    monkeypatch.setattr(_demo_serving, "Path", lambda path: tmp_path / "none")
-    assert _demo_serving.resident_bytes() >= now * 0.9
+    now = _memory.resident_bytes()
+    monkeypatch.setattr(_memory, "Path", lambda path: tmp_path / "none")
+    assert _memory.resident_bytes() >= now * 0.9
 
 
 def test_failing_process_is_told_with_its_words(tmp_path):

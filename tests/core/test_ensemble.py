@@ -188,7 +188,8 @@ def test_unknown_voting_names_the_nearest():
     """A misspelt strategy is an error with the nearest name; a strategy for other tasks says so."""
     X, y = load_diabetes(return_X_y=True)
     with pytest.raises(
-        PluginError, match=r"unknown voting 'sft': did you mean 'soft'\? known are \['hard', 'log_pool', 'soft'"
+        PluginError,
+        match=r"unknown voting 'sft': did you mean 'soft'\? known are \['calibrated', 'hard', 'log_pool', 'soft'",
     ):
         EnsembleRegressor(voting="sft").fit(X, y)
     with pytest.raises(

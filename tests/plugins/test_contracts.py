@@ -44,6 +44,15 @@ GIVEN = {
 """Plugins of estimators that are not made from a name, and some of these."""
 
 
+GENERATORS = {
+    "lags": {"columns": ["close", "volume"], "lags": [1, 2, 5]},
+    "rolling": {"columns": ["close"], "windows": [5, 20], "statistics": ["mean", "std", "min", "max", "median"]},
+    "ratios": {"numerators": ["high", "close"], "denominators": ["low", "close"]},
+    "calendar": {"parts": ["hour", "day_of_week", "year"], "cyclic": True, "timezone": "America/New_York"},
+}
+"""Parameters of feature generators that need some."""
+
+
 def built_in(kind):
     """Return the plugins of a kind that this distribution brings."""
     ours = {entry.name for entry in entry_points(group="glulam") if entry.value.startswith("glulam_")}
@@ -85,7 +94,14 @@ def test_a_validator_with_arguments(margin):
 @pytest.mark.parametrize("name", built_in("features"))
 def test_feature_generators(name):
     """A feature generator gives complete rows, and reads nothing later than its row."""
-    testing.check_feature_generator(type(plugins.features(name)), pd.read_csv(CANDLES, nrows=300))
+    params = GENERATORS.get(name, {})
+    testing.check_feature_generator(type(plugins.features(name, **params)), pd.read_csv(CANDLES, nrows=300), params)
+
+
+@pytest.mark.parametrize("name", built_in("selector"))
+def test_selectors(name):
+    """A feature selector finds what the label follows from, in rows of the folds alone."""
+    testing.check_selector(type(plugins.selector(name)))
 
 
 @pytest.mark.parametrize("name", built_in("exporter"))

@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TextIO
 __all__ = ["State", "main", "one_line", "writing_stdout"]
 
 DONE, REFUSED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
-_EXTRA = ("typer", "click", "rich", "pyarrow")
+_EXTRA = ("typer", "click", "rich", "pyarrow", "pydantic")
 """Packages of the extra ``cli``, by the names that a failed import has."""
 _WORDS = (
     ("overwrite=True (--force on the command line)", "--force"),
@@ -76,12 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     state = State()
     try:
         with _sigterm_as_exit(), _warnings_as_lines():
-            return _run(argv, state)
+            return _run_app(argv, state)
     finally:
         sys.stdout = state.stdout
 
 
-def _run(argv: Sequence[str] | None, state: State) -> int:
+def _run_app(argv: Sequence[str] | None, state: State) -> int:
     """Run the app; report what it raises."""
     try:
         from glulam.cli._app import run

@@ -13,12 +13,15 @@ from typer.main import get_command
 from glulam import __version__
 from glulam.cli import INTERRUPTED, USAGE, State, writing_stdout
 from glulam.cli._bench import bench
+from glulam.cli._evaluate import evaluate
 from glulam.cli._export import export
+from glulam.cli._init import init
 from glulam.cli._inspect import inspect, plugins, verify
 from glulam.cli._options import Json
 from glulam.cli._predict import predict
 from glulam.cli._show import console, finish
 from glulam.cli._train import train
+from glulam.cli._tune import tune
 
 __all__ = ["run"]
 
@@ -97,5 +100,5 @@ def demo(
     finish(ctx, result, lambda screen: None)
 
 
-for _command in (demo, train, export, predict, inspect, verify, plugins, bench):
+for _command in (demo, init, train, evaluate, tune, export, predict, inspect, verify, plugins, bench):
     app.command()(_command)

@@ -14,38 +14,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
+from glulam._reading import flat, holds_numbers, numbers, objects
 from glulam.errors import FeatureTypeError
 from glulam.schema import Category, Feature
 
 __all__ = ["feature_values", "holds_numbers", "numbers", "objects", "to_arrow"]
 
 Array = npt.NDArray[Any]
-Float64 = npt.NDArray[np.float64]
-
-
-def holds_numbers(kind: Any) -> bool:
-    """Tell whether a pyarrow type is of numbers (no booleans, dates or text)."""
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-
-
-def numbers(column: Any) -> Float64:
-    """Return a pyarrow column of numbers or booleans as float64 [n_rows], NaN where it is missing."""
-    values = _flat(column)
-    if pa.types.is_boolean(values.type):
-        values = pa.compute.cast(values, pa.uint8())
-    values = pa.compute.cast(values, pa.float64(), safe=False)
-    found = np.frombuffer(values.buffers()[1], dtype=np.float64)[values.offset :][: len(values)].copy()
-    if values.null_count:
-        missing = pa.compute.cast(values.is_null(), pa.uint8())
-        found[np.frombuffer(missing.buffers()[1], dtype=np.uint8)[missing.offset :][: len(missing)] == 1] = np.nan
-    return found
-
-
-def objects(column: Any) -> Array:
-    """Return a pyarrow column as Python objects [n_rows], None where it is missing."""
-    found = np.empty(len(column), dtype=object)
-    found[:] = column.to_pylist()
-    return found
 
 
 def feature_values(column: Any, feature: Feature, *, parse: bool) -> Array:
@@ -55,8 +30,8 @@ def feature_values(column: Any, feature: Feature, *, parse: bool) -> Array:
     the column counted from 0.
     """
     if feature.kind == "categorical":
-        return _categories(_flat(column), feature.categories) if parse else objects(column)
-    values = _flat(column)
+        return _categories(flat(column), feature.categories) if parse else objects(column)
+    values = flat(column)
     if pa.types.is_null(values.type):
         return np.full(len(values), np.nan)
     if parse and pa.types.is_string(values.type):
@@ -64,11 +39,6 @@ def feature_values(column: Any, feature: Feature, *, parse: bool) -> Array:
     if not (holds_numbers(values.type) or pa.types.is_boolean(values.type)):
         raise _no_number(feature, 0, values[0].as_py(), f"; the column's type is {values.type}")
     return numbers(values)
-
-
-def _flat(column: Any) -> Any:
-    """Return a column in one piece."""
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _parsed(values: Any, feature: Feature) -> Any:

@@ -6,9 +6,7 @@ usual spellings (NA, NaN, null, ...) mean a missing value.
 
 from __future__ import annotations
 
-import contextlib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +16,10 @@ import pyarrow.csv
 import pyarrow.parquet
 import typer
 
-from glulam.errors import ArtifactError, FeatureError, GlulamError
+from glulam._reading import not_utf8, read_csv, read_parquet, reading, require_unique, rows_of
+from glulam.errors import FeatureError
 
 __all__ = ["Source", "file_kind", "not_utf8", "rows_of"]
-
-_PLACE = re.compile(
-    r"""^(?:\w+:\ )?                                              # who found it
-        (?:(?P<column>column\ (?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|y),\ )?
-        row\ (?P<row>\d+):\ (?P<rest>.*)$""",
-    re.VERBOSE | re.DOTALL,
-)
 
 
 def file_kind(path: Path, option: str, *, csv: tuple[str, ...] = (".csv", ".csv.gz")) -> str:
@@ -53,28 +45,19 @@ class Source:
     def open(cls, path: Path) -> Source:
         """Look into a file. Raises ArtifactError if it cannot be read, FeatureError for ambiguous names."""
         kind = file_kind(path, "DATA")
-        with _reading(path):
+        with reading(path):
             if kind == "csv":
                 names, size = _open_csv(str(path), None).schema.names, path.stat().st_size
             else:
                 with pa.parquet.ParquetFile(path) as file:
                     names, size = file.schema_arrow.names, file.metadata.num_rows
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise FeatureError(f"{path}: column names must be unique; {twice} come more than once")
+        require_unique(names, path)
         return cls(path, kind, names, size)
 
     def read(self) -> Any:
         """Return the whole file as a pyarrow table; a CSV's types are inferred."""
-        with _reading(self.path):
-            if self.kind == "csv":
-                whole = pa.csv.read_csv(
-                    str(self.path),
-                    read_options=pa.csv.ReadOptions(use_threads=False),
-                    convert_options=pa.csv.ConvertOptions(strings_can_be_null=True),
-                )
-            else:
-                whole = pa.parquet.read_table(self.path)
+        with reading(self.path):
+            whole = read_csv(str(self.path)) if self.kind == "csv" else read_parquet(self.path)
         if not whole.num_rows:
             raise FeatureError(f"{self.path}: no rows, only column names; give a file with data")
         return whole
@@ -89,7 +72,7 @@ class Source:
         count = 0
         while True:
             # Only this step is reading; what the consumer of the chunks raises is not for us to explain.
-            with _reading(self.path):
+            with reading(self.path):
                 done, batch = next(batches, (self.size, None))
             if batch is None:
                 break
@@ -128,45 +111,3 @@ def _open_csv(source: Any, names: list[str] | None) -> Any:
     )
     # Without threads pyarrow knows the row of an error, and nothing runs on after an interrupt.
     return pa.csv.open_csv(source, read_options=pa.csv.ReadOptions(use_threads=False), convert_options=options)
-
-
-def not_utf8(what: object) -> ArtifactError:
-    """Return the error of a file, or a column of one, whose text is in another encoding."""
-    return ArtifactError(f"{what} is not UTF-8; save it as UTF-8")
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Raise ArtifactError for what pyarrow and the system say of a file that cannot be read."""
-    try:
-        yield
-    except pa.lib.ArrowCancelled:
-        raise KeyboardInterrupt from None
-    except UnicodeDecodeError as error:  # of column names
-        raise not_utf8(path) from error
-    except (pa.lib.ArrowException, OSError) as error:
-        if isinstance(error, GlulamError):
-            raise
-        if "invalid UTF8 data" in str(error):
-            raise not_utf8(path) from error
-        # pyarrow counts the header as row 1.
-        detail = re.sub(r"Row #(\d+)", lambda found: f"row {int(found[1]) - 1}", str(error))
-        raise ArtifactError(f"{path}: cannot be read: {detail}; write the file again") from error
-
-
-@contextlib.contextmanager
-def rows_of(path: Path, rows: Sequence[int] | None = None) -> Iterator[None]:
-    """Say file and row in the file in every FeatureError of a table.
-
-    ``rows`` tells for each row of the table which of the file it is, counted from 0; None if all are.
-    """
-    try:
-        yield
-    except FeatureError as error:
-        found = _PLACE.match(str(error))
-        if found is None:
-            raise type(error)(f"{path}: {error}") from error
-        row = int(found["row"])
-        where = f"{path}, row {(row if rows is None else int(rows[row])) + 1}"
-        column = f", {found['column']}" if found["column"] else ""
-        raise type(error)(f"{where}{column}: {found['rest']}") from error

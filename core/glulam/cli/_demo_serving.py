@@ -10,7 +10,6 @@ import json
 import sys
 import time
 from importlib.abc import MetaPathFinder
-from pathlib import Path
 from typing import Any
 
 
@@ -29,21 +28,6 @@ class Blocker(MetaPathFinder):
             raise ModuleNotFoundError(f"{package} is blocked in this process", name=fullname)
 
 
-def resident_bytes() -> int | None:
-    """Return the memory this process holds; its peak where only that is known; None where nothing is."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
 def answer(*, kind: str, model: str, rows: str, blocked: list[str], started: float) -> dict[str, Any]:
     """Open a model, answer the rows, and return what the module docstring lists.
 
@@ -60,6 +44,7 @@ def answer(*, kind: str, model: str, rows: str, blocked: list[str], started: flo
     import numpy as np
 
     import glulam
+    from glulam._memory import resident_bytes
 
     table = np.load(rows, allow_pickle=False)
     opened = glulam.load(model) if kind == "file" else glulam.EnsembleClassifier.load(model)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import typer
 
+from glulam._task import decide_task
 from glulam.cli._columns import holds_numbers, numbers, objects
 from glulam.cli._data import Source, not_utf8, rows_of
 from glulam.errors import FeatureError, FeatureTypeError
@@ -21,9 +22,6 @@ Array = npt.NDArray[Any]
 
 NEXT_DIRECTION = "next_direction"
 """Target that is made of candles: 1 where the next close is above this one, else 0."""
-
-MOST_CLASSES = 20
-"""A target of more distinct numbers is taken for regression, unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,44 +249,3 @@ def _target(source: Source, column: Any, name: str, rows: Sequence[int]) -> Arra
     if not (all(isinstance(value, str) for value in values) or all(isinstance(value, bool) for value in values)):
         raise FeatureTypeError(f"{source.path}: the target {name!r} holds {kind}; expected numbers, text or true/false")
     return np.array(values)
-
-
-def decide_task(target: Array, asked: str, rows: Sequence[int] | None = None) -> tuple[str, str, Array]:
-    """Return ``classification`` or ``regression``, why, and the target as that task takes it.
-
-    By default numbers are for regression if some are fractional or more than 20 are distinct.
-    ``rows`` are the numbers in the file for errors, None if the target has them all.
-    """
-    numeric = target.dtype.kind in "if"
-    whole = not numeric or bool((target == np.floor(target)).all())
-    distinct = len(np.unique(target))
-    if asked == "auto":
-        reason = f"the target has {distinct:,} distinct {'numbers' if numeric else 'labels'}"
-        if not whole:
-            reason += ", some fractional"
-        task = "regression" if numeric and (not whole or distinct > MOST_CLASSES) else "classification"
-        reason += f"; --task {'classification' if task == 'regression' else 'regression'} otherwise" if numeric else ""
-    else:
-        task, reason = asked, "as asked"
-    if task == "regression":
-        if not numeric:
-            raise FeatureTypeError(
-                f"--task regression: the target holds labels such as {target[0].item()!r}, no numbers"
-            )
-        return task, reason, target.astype(np.float64)
-    return task, reason, _whole_labels(target, rows) if numeric else target
-
-
-def _whole_labels(target: Array, rows: Sequence[int] | None) -> Array:
-    """Return numbers as int64 labels. Raises FeatureTypeError for fractions and what int64 does not hold."""
-    # The cast would silently wrap; 2**63 itself is a float64, the largest int64 is none.
-    beyond = (target < -(2.0**63)) | (target >= 2.0**63) if target.dtype.kind == "f" else np.zeros(len(target), bool)
-    for wrong, what in ((target != np.floor(target), "fractional"), (beyond, "beyond int64")):
-        if wrong.any():
-            first = int(np.flatnonzero(wrong)[0])
-            row = first if rows is None else rows[first]
-            raise FeatureTypeError(
-                f"--task classification: the target is {what} (row {row + 1}: {target[first]}); labels are whole "
-                "numbers within int64, text or true/false; --task regression learns any number"
-            )
-    return target.astype(np.int64)

@@ -22,17 +22,21 @@ from glulam.testing._shared import (
 __all__ = ["check_feature_generator"]
 
 
-def check_feature_generator(generator_class: type[FeatureGenerator], table: Any) -> None:
+def check_feature_generator(
+    generator_class: type[FeatureGenerator], table: Any, params: Mapping[str, Any] | None = None
+) -> None:
     """Check a feature generator on a raw table in time order, of some hundred rows.
 
     table
         a mapping of columns, or a pandas, polars or pyarrow table
+    params
+        what one is made with; nothing by default
 
     The rules: ``generate`` returns float64 [n, n_columns] without NaN and the int64 row of each,
     rising, from row ``warm_up`` on; of ``warm_up`` rows or fewer it makes none, or raises a
     GlulamError. Features of a row are the same, whether later rows exist or not.
     """
-    generator = instance_of(generator_class, FeatureGenerator)
+    generator = instance_of(generator_class, FeatureGenerator, params)
     who = f"features {generator.name!r}"
     columns, warm_up = getattr(generator, "columns", None), getattr(generator, "warm_up", None)
     require(

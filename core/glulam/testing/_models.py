@@ -20,6 +20,7 @@ from glulam.interpreter import member_leaves, member_vote
 from glulam.program import EnsembleProgram, LoweredMember, OnnxFragment, Task
 from glulam.proof import TOLERANCE
 from glulam.schema import FeatureSchema
+from glulam.testing._search_space import drawn_params
 from glulam.testing._shared import (
     PRECISIONS,
     ROWS,
@@ -104,7 +105,8 @@ def check_model_plugin(
     with NaN or refuses them by ValueError, heeds ``sample_weight``, takes an ``eval_set``. Votes are
     finite and of the right shape; probabilities sum to 1. ``lower`` gives the same votes, for
     training rows and every family of the proof, and survives export. A dumped and restored model
-    votes and lowers as before. ``leaves`` and ``importance`` are None, or right.
+    votes and lowers as before. ``leaves`` and ``importance`` are None, or right. What ``search_space``
+    draws is plain, the same for one seed, and makes a model that can be fitted and lowered.
     """
     plugin = instance_of(plugin_class, ModelPlugin)
     who = f"model {plugin.name!r}"
@@ -129,6 +131,7 @@ def check_model_plugin(
         case = _Case(plugin, f"{who}, {task}", task, params or {}, X, y, given.get(task))
         if case.given is None:
             _check_params(case)
+            _check_search_space(case)
         _check_sample_weight(case)
         _check_fitted(case)
         holes = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.float32(np.nan), X)
@@ -186,6 +189,24 @@ def _check_params(case: _Case) -> None:
             f"{case.who}: make: the parameter {key}={other!r} was given, the estimator has {key}={taken!r}; let "
             "params override the plugin's defaults",
         )
+
+
+def _check_search_space(case: _Case) -> None:
+    """Check that what a search may draw, at its ends and between, makes models that votes and lower know."""
+    some = np.unique(np.linspace(0, len(case.y) - 1, 120).astype(int))
+    X, y = case.X[some], case.y[some]
+    for end, drawn in drawn_params(case.plugin, case.who, case.task, len(X)):
+        try:
+            model = case.plugin.fit(case.made(**{**drawn, **case.params}), X, y)
+            case.votes(model, X)
+            case.plugin.lower(model, case.schema)
+        except ContractError:
+            raise
+        except Exception as error:  # libraries raise types of their own
+            raise ContractError(
+                f"{case.who}: search_space: {end} of what it draws, {drawn}, does not serve: {type(error).__name__}: "
+                f"{error}; draw what make, fit and lower take"
+            ) from error
 
 
 def _check_sample_weight(case: _Case) -> None:

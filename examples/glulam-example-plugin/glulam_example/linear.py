@@ -43,6 +43,11 @@ class Linear(ModelPlugin):
         steps = [("range", MinMaxScaler(clip=True)), ("missing", SimpleImputer()), ("model", model)]
         return Pipeline(steps).set_params(**params)
 
+    def search_space(self, trial: Any, task: Task, n_rows: int) -> dict[str, Any]:
+        """Return the strength of the penalty, which is the one thing that a linear model is tuned by."""
+        name = "model__alpha" if task == "regression" else "model__C"
+        return {name: trial.suggest_float(name, 1e-3, 1e3, log=True)}
+
     def accepts(self, model: Any) -> bool:
         """Tell whether this is a pipeline of just these steps."""
         kinds = [type(step) for _, step in model.steps] if isinstance(model, Pipeline) else []

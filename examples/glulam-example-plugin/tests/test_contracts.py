@@ -1,11 +1,13 @@
 """The contract of each plugin, as glulam has it for everybody's; then what is this plugin's own."""
 
 import numpy as np
+import optuna
 import pytest
 from glulam_example.linear import Linear
 from glulam_example.median import Median
 
 from glulam.errors import UnsupportedModelError
+from glulam.program import Task
 from glulam.schema import FeatureSchema
 from glulam.testing import check_model_plugin, check_voting_strategy
 
@@ -13,6 +15,13 @@ from glulam.testing import check_model_plugin, check_voting_strategy
 def test_linear_keeps_the_contract() -> None:
     """The linear member does all that a member must."""
     check_model_plugin(Linear)
+
+
+@pytest.mark.parametrize(("task", "name"), [("binary", "model__C"), ("regression", "model__alpha")])
+def test_linear_is_tuned_by_its_penalty(task: Task, name: str) -> None:
+    """The search space draws the penalty of the task's own model, and nothing else."""
+    trial = optuna.trial.FixedTrial({name: 0.5})
+    assert Linear().search_space(trial, task, 1000) == {name: 0.5}
 
 
 def test_median_keeps_the_contract() -> None:

@@ -29,7 +29,7 @@ from glulam.program import EnsembleProgram
 from glulam_exporters.onnx._answers import answer_names, answer_types, emit_answers
 from glulam_exporters.onnx._fused import fuse, is_fused
 from glulam_exporters.onnx._graph import Graph
-from glulam_exporters.onnx._members import emit_votes
+from glulam_exporters.onnx._members import emit_vote, emit_votes
 
 __all__ = ["OnnxExporter", "glulam_exporter"]
 
@@ -89,7 +89,7 @@ class OnnxExporter(Exporter):
         wanted = _checked_outputs(program, outputs, guards)
         graph = Graph(np.dtype(precision), opset, np.dtype(program.rows))
         votes, others = emit_votes(program, graph)
-        scores = votes if program.vote is None else graph.fragment(program.vote, [votes], "vote")
+        scores = votes if program.vote is None else emit_vote(program.vote, graph, votes)
         made = emit_answers(program, graph, scores, others)
         if program.vote is not None:
             made["votes"] = votes

@@ -1,4 +1,4 @@
-"""From lowered members to their votes."""
+"""From lowered members to their votes, and from these to scores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glulam.forest import Forest
-from glulam.program import EnsembleProgram, LoweredMember, Steps
+from glulam.program import EnsembleProgram, LoweredMember, OnnxFragment, Steps
 from glulam_exporters.onnx._forest import emit_forest
 from glulam_exporters.onnx._graph import Graph
 
@@ -47,6 +47,18 @@ def emit_votes(program: EnsembleProgram, graph: Graph) -> tuple[str, dict[str, s
         by = np.array(divisors)[:, None]
         votes = graph.add("Div", [votes, graph.constant(by, "divisors")], "mean")
     return votes, values if alone else {}
+
+
+def emit_vote(vote: OnnxFragment | Steps, graph: Graph, votes: str) -> str:
+    """Emit the vote on votes [n, n_members, width]; return the name of its scores [n, width]."""
+    if isinstance(vote, OnnxFragment):
+        return graph.fragment(vote, [votes], "vote")
+    values = {"features": votes}
+    for step in vote.steps:
+        if isinstance(step.rule, OnnxFragment):  # a program has no other steps in its vote
+            sources = [values[each] for each in step.inputs]
+            values[step.name] = graph.fragment(step.rule, sources, f"vote.{step.name}")
+    return values[vote.steps[-1].name]
 
 
 def _emit_body(member: LoweredMember, graph: Graph, name: str) -> tuple[str, dict[str, str]]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from glulam.errors import FeatureError, FeatureTypeError
 
-__all__ = ["OHLCV", "read_bars", "read_times"]
+__all__ = ["OHLCV", "column_names", "numbers", "read_bars", "read_time", "read_times"]
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -21,6 +21,8 @@ OHLCV = ("open", "high", "low", "close", "volume")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_UNITS = ((10**11, 1_000_000, 1), (10**14, 1_000, 1), (10**17, 1, 1))
+"""Of whole numbers below a size: factor and divisor that make microseconds. Beyond are nanoseconds."""
 
 
 def read_bars(table: Any, owner: str, also: tuple[str, ...] = ()) -> Float64:
@@ -29,7 +31,7 @@ def read_bars(table: Any, owner: str, also: tuple[str, ...] = ()) -> Float64:
     Raises `FeatureError` if columns (those in ``also`` too) are missing, empty or of different
     lengths, `FeatureTypeError` for what is no table or no numbers.
     """
-    names = _column_names(table, owner)
+    names = column_names(table, owner)
     expected = (*also, *OHLCV)
     missing = [name for name in expected if name not in names]
     if missing:
@@ -37,7 +39,7 @@ def read_bars(table: Any, owner: str, also: tuple[str, ...] = ()) -> Float64:
             f"{owner}: columns {missing} are missing: expected {list(expected)}, got {names}; "
             "rename the columns (names are matched exactly; an index must become a column)"
         )
-    columns = [_numbers(table[name], name, owner) for name in OHLCV]
+    columns = [numbers(table[name], name, owner) for name in OHLCV]
     lengths = {name: len(column) for name, column in zip(OHLCV, columns, strict=True)}
     if len(set(lengths.values())) > 1:
         raise FeatureError(f"{owner}: columns must be of one length, got {lengths}")
@@ -46,7 +48,8 @@ def read_bars(table: Any, owner: str, also: tuple[str, ...] = ()) -> Float64:
     return np.column_stack(columns)
 
 
-def _column_names(table: Any, owner: str) -> list[Any]:
+def column_names(table: Any, owner: str) -> list[Any]:
+    """Return the names of a table's columns. Raises `FeatureTypeError` for what is no table."""
     if hasattr(table, "collect_schema") and hasattr(table, "collect"):
         raise FeatureTypeError(f"{owner}: a lazy table has no rows yet; call .collect() first")
     if isinstance(table, Mapping):
@@ -61,7 +64,7 @@ def _column_names(table: Any, owner: str) -> list[Any]:
     return list(names)
 
 
-def _numbers(column: Any, name: str, owner: str) -> Float64:
+def numbers(column: Any, name: str, owner: str) -> Float64:
     """Return a column as float64; None and null become nan, dates and truth values are refused."""
     try:
         values = np.asarray(column)
@@ -108,17 +111,31 @@ def read_times(column: Any, name: str, owner: str) -> Int64:
     return np.array(instants, dtype=np.int64)
 
 
+def read_time(value: Any, owner: str) -> int:
+    """Return one timestamp as `read_times` does, without the time that an array takes."""
+    if isinstance(value, np.generic):
+        value = (value.astype("datetime64[us]") if isinstance(value, np.datetime64) else value).item()
+    instant = _instant(int(value) if type(value) is float and value.is_integer() else value)
+    if instant is None:
+        raise FeatureError(
+            f"{owner}: timestamp: {value!s} is no timestamp; give a datetime, ISO 8601 text such as "
+            "2018-01-01T04:00:00Z, or a whole number since 1970"
+        )
+    return instant
+
+
 def _from_epoch(values: Int64) -> Int64:
     size = np.abs(values)
-    units = [size < 10**11, size < 10**14, size < 10**17]
-    return np.select(units, [values * 1_000_000, values * 1_000, values], values // 1_000)
+    return np.select([size < limit for limit, *_ in _UNITS], [values * up for _, up, _ in _UNITS], values // 1_000)
 
 
 def _instant(value: Any) -> int | None:
     """Return one text, date, datetime or number as microseconds since 1970, or None if it is none."""
     try:
         if type(value) is int:
-            return int(_from_epoch(np.array([value], dtype=np.int64))[0])
+            size = abs(value)
+            up, down = next((unit for limit, *unit in _UNITS if size < limit), (1, 1_000))
+            return value * up // down if size < 2**63 else None
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         if isinstance(moment, date) and not isinstance(moment, datetime):
             moment = datetime.combine(moment, time())

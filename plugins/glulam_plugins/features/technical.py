@@ -11,13 +11,13 @@ import talib
 from glulam.errors import FeatureError
 from glulam.hookspecs import FeatureGenerator, hookimpl
 from glulam_plugins.features._candles import OHLCV, read_bars
+from glulam_plugins.features._technical import COLUMNS, WARM_UP, WINDOW
 from glulam_plugins.features.candles import CandleReport, check_candles
 
 __all__ = ["Technical"]
 
 Float64 = npt.NDArray[np.float64]
 
-_WINDOW = 20
 _REPAIR = "glulam_plugins.features.candles.check_candles(table, drop=True) finds and drops such rows"
 
 
@@ -54,24 +54,13 @@ class Technical(FeatureGenerator):
     No value at t reads a row after t. The recursive ones read all rows before it: feed a served
     model at least 1,000 earlier bars, after which their start no longer shows. Gaps in time are
     not seen: the bar after a gap follows the one before it as if it were the next.
+
+    `glulam_plugins.features.technical_stream.TechnicalStream` gives the same candle by candle.
     """
 
     name = "technical"
-    columns = (
-        "close",
-        "volume",
-        "returns_1",
-        "rsi_14",
-        "macd",
-        "macd_signal",
-        "atr_14",
-        "bb_position",
-        "ema_20",
-        "ema_50",
-        "zscore",
-        "volume_ratio",
-    )
-    warm_up = 49
+    columns = COLUMNS
+    warm_up = WARM_UP
 
     def check(self, table: Any, *, drop: bool = False) -> tuple[Any, CandleReport]:
         """Return the candles in time order, each once, and what `check_candles` found in them."""
@@ -126,24 +115,24 @@ def _compute(opening: Float64, high: Float64, low: Float64, close: Float64, volu
 
 def _windows(values: Float64) -> Float64:
     """Return the window that ends at each row, as lags [20, n_rows - 19]: last value first."""
-    windows: Float64 = np.lib.stride_tricks.sliding_window_view(values, _WINDOW).T[::-1]
+    windows: Float64 = np.lib.stride_tricks.sliding_window_view(values, WINDOW).T[::-1]
     return windows
 
 
 def _zscore(close: Float64) -> Float64:
     # Measured from the last value, so that a flat window is exactly 0 and has no rounding to divide by.
-    distance = _windows(close) - close[_WINDOW - 1 :]
+    distance = _windows(close) - close[WINDOW - 1 :]
     mean = distance.mean(axis=0)
     deviation = np.sqrt(((distance - mean) ** 2).mean(axis=0))
     flat = deviation == 0
     score = np.where(flat, 0.0, -mean / np.where(flat, 1.0, deviation))
-    return np.concatenate([np.full(_WINDOW - 1, np.nan), score])
+    return np.concatenate([np.full(WINDOW - 1, np.nan), score])
 
 
 def _ratio_to_mean(volume: Float64) -> Float64:
     mean = _windows(volume).mean(axis=0)
-    ratio = np.where(mean == 0, 1.0, volume[_WINDOW - 1 :] / np.where(mean == 0, 1.0, mean))
-    return np.concatenate([np.full(_WINDOW - 1, np.nan), ratio])
+    ratio = np.where(mean == 0, 1.0, volume[WINDOW - 1 :] / np.where(mean == 0, 1.0, mean))
+    return np.concatenate([np.full(WINDOW - 1, np.nan), ratio])
 
 
 def _require_finite(bars: Float64) -> None:

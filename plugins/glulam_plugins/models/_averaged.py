@@ -13,7 +13,7 @@ from sklearn.base import is_regressor
 
 from glulam.errors import UnsupportedModelError
 from glulam.forest import Forest, leaf_ranks
-from glulam.program import LoweredMember
+from glulam.program import LoweredMember, Task
 from glulam.schema import FeatureSchema
 from glulam_plugins.models._sklearn_base import SklearnModel
 from glulam_plugins.models._sklearn_trees import fractions, lowered_tree
@@ -25,6 +25,15 @@ class AveragedTrees(SklearnModel):
     """Base of the scikit-learn forests."""
 
     defaults: ClassVar = {"n_estimators": 200, "max_depth": 12, "n_jobs": -1}
+
+    def search_space(self, trial: Any, task: Task, n_rows: int) -> dict[str, Any]:
+        """Return the number and size of trees, and how many columns a split may choose from."""
+        return {
+            "n_estimators": trial.suggest_int("n_estimators", 100, 400, step=50),
+            "max_depth": trial.suggest_int("max_depth", 3, 20),
+            "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, max(20, n_rows // 50), log=True),
+            "max_features": trial.suggest_float("max_features", 0.1, 1.0),
+        }
 
     def trees(self, model: Any) -> list[Any]:
         """Return the fitted ``tree_`` of each tree."""

@@ -13,6 +13,7 @@ from sklearn.base import is_regressor
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.tree._tree import Tree as NativeTree
 
+from glulam._skops import dumps
 from glulam.errors import ArtifactError, PluginError, UnsupportedModelError
 from glulam.hookspecs import ModelPlugin
 from glulam.program import Task
@@ -103,7 +104,7 @@ class SklearnModel(ModelPlugin):
 
     def dump(self, model: Any) -> bytes:
         """Return the skops form; refuse what `restore` would not take back."""
-        data = bytes(skops.io.dumps(model))
+        data = dumps(model)
         unknown = set(skops.io.get_untrusted_types(data=data)) - set(self.trusted)
         if unknown:
             raise UnsupportedModelError(

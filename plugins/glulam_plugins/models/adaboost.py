@@ -18,7 +18,7 @@ from glulam.errors import UnsupportedModelError
 from glulam.forest import Forest
 from glulam.fragments import Recipe, concat, sigmoid, softmax, two_classes
 from glulam.hookspecs import ModelPlugin, hookimpl
-from glulam.program import LoweredMember, OnnxFragment
+from glulam.program import LoweredMember, OnnxFragment, Task
 from glulam.schema import FeatureSchema
 from glulam_plugins.models._sklearn_base import SklearnModel
 from glulam_plugins.models._sklearn_parts import ballot, lowered_part, narrowest, total
@@ -34,6 +34,13 @@ class AdaBoost(SklearnModel):
     fits_wide = True
     kinds = (AdaBoostClassifier, AdaBoostRegressor)
     defaults: ClassVar = {"n_estimators": 50}
+
+    def search_space(self, trial: Any, task: Task, n_rows: int) -> dict[str, Any]:
+        """Return the number of parts, and the rate."""
+        return {
+            "n_estimators": trial.suggest_int("n_estimators", 25, 300, log=True),
+            "learning_rate": trial.suggest_float("learning_rate", 0.01, 2.0, log=True),
+        }
 
     def lower(self, model: Any, schema: FeatureSchema) -> LoweredMember:
         """Lower the parts, trees as one forest, and what is made of their answers."""

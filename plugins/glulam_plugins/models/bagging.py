@@ -19,7 +19,7 @@ from glulam.errors import UnsupportedModelError
 from glulam.forest import Forest
 from glulam.fragments import Recipe, affine, mean
 from glulam.hookspecs import ModelPlugin, Signature, hookimpl
-from glulam.program import LoweredMember
+from glulam.program import LoweredMember, Task
 from glulam.schema import FeatureSchema
 from glulam_plugins.models._sklearn_base import SklearnModel
 from glulam_plugins.models._sklearn_parts import ballot, lowered_part, narrowest, source_of
@@ -33,6 +33,14 @@ class Bagging(SklearnModel):
     fits_wide = True
     kinds = (BaggingClassifier, BaggingRegressor)
     defaults: ClassVar = {"n_estimators": 50}
+
+    def search_space(self, trial: Any, task: Task, n_rows: int) -> dict[str, Any]:
+        """Return the number of parts, and how many rows and columns each sees."""
+        return {
+            "n_estimators": trial.suggest_int("n_estimators", 10, 100, log=True),
+            "max_samples": trial.suggest_float("max_samples", 0.3, 1.0),
+            "max_features": trial.suggest_float("max_features", 0.3, 1.0),
+        }
 
     def signature(self, model: Any) -> Signature:
         """Return scikit-learn's, with the number of targets, which only the parts know."""

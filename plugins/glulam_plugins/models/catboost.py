@@ -54,6 +54,7 @@ _STOPS = ("early_stopping_rounds", "od_wait", "od_type", "od_pval", "use_best_mo
 class CatBoost(ModelPlugin):
     """Gradient boosting by CatBoost; stored as its binary format."""
 
+    not_reproducible = "CatBoost writes a date and a random id into its own files; what they answer is the same"
     name = "catboost"
     suffixes = (".cbm", ".json")
     distributions = ("catboost",)
@@ -69,6 +70,19 @@ class CatBoost(ModelPlugin):
                 del defaults[name]
         made = catboost.CatBoostRegressor if task == "regression" else catboost.CatBoostClassifier
         return made(**(defaults | dict(params)))
+
+    def search_space(self, trial: Any, task: Task, n_rows: int) -> dict[str, Any]:
+        """Return trees and rate, depth, rows and columns a tree sees, and penalties."""
+        return {
+            "iterations": trial.suggest_int("iterations", 50, 600, log=True),
+            "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
+            "depth": trial.suggest_int("depth", 3, 8),
+            "l2_leaf_reg": trial.suggest_float("l2_leaf_reg", 0.1, 30.0, log=True),
+            "random_strength": trial.suggest_float("random_strength", 1e-3, 10.0, log=True),
+            "bootstrap_type": "Bernoulli",  # CatBoost's default for some tasks takes no subsample
+            "subsample": trial.suggest_float("subsample", 0.5, 1.0),
+            "rsm": trial.suggest_float("rsm", 0.3, 1.0),
+        }
 
     def accepts(self, model: Any) -> bool:
         """Tell whether this is one of CatBoost's own classes, not a subclass with other rules."""

@@ -10,7 +10,7 @@ from sklearn.base import is_regressor
 from glulam.forest import Forest
 from glulam.fragments import Recipe, select
 from glulam.hookspecs import ModelPlugin, hookimpl
-from glulam.program import LoweredMember
+from glulam.program import LoweredMember, Task
 from glulam.schema import FeatureSchema
 from glulam_plugins.models._averaged import AveragedTrees, class_counts
 from glulam_plugins.models._sklearn_trees import TREES, fractions, lowered_tree
@@ -22,6 +22,14 @@ class DecisionTree(AveragedTrees):
     name = "decision_tree"
     kinds = TREES
     defaults: ClassVar = {"max_depth": 12}
+
+    def search_space(self, trial: Any, task: Task, n_rows: int) -> dict[str, Any]:
+        """Return the size of the tree, and how many columns a split may choose from."""
+        return {
+            "max_depth": trial.suggest_int("max_depth", 2, 16),
+            "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, max(20, n_rows // 20), log=True),
+            "max_features": trial.suggest_float("max_features", 0.3, 1.0),
+        }
 
     def trees(self, model: Any) -> list[Any]:
         """Return the one ``tree_``."""

@@ -21,7 +21,7 @@ from glulam.errors import UnsupportedModelError
 from glulam.forest import Forest
 from glulam.fragments import Recipe, sigmoid, softmax, two_classes
 from glulam.hookspecs import ModelPlugin, hookimpl
-from glulam.program import Link, LoweredMember, OnnxFragment
+from glulam.program import Link, LoweredMember, OnnxFragment, Task
 from glulam.schema import FeatureSchema
 from glulam_plugins.models._fragments import largest
 from glulam_plugins.models._sklearn_base import SklearnModel
@@ -37,6 +37,17 @@ class GradientBoosting(SklearnModel):
     name = "gradient_boosting"
     kinds = (GradientBoostingClassifier, GradientBoostingRegressor)
     defaults: ClassVar = {"n_estimators": 200}
+
+    def search_space(self, trial: Any, task: Task, n_rows: int) -> dict[str, Any]:
+        """Return trees and rate, the size of trees, and rows and columns a tree sees."""
+        return {
+            "n_estimators": trial.suggest_int("n_estimators", 50, 400, log=True),
+            "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
+            "max_depth": trial.suggest_int("max_depth", 2, 8),
+            "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, max(50, n_rows // 50), log=True),
+            "subsample": trial.suggest_float("subsample", 0.5, 1.0),
+            "max_features": trial.suggest_float("max_features", 0.3, 1.0),
+        }
 
     def lower(self, model: Any, schema: FeatureSchema) -> LoweredMember:
         """Lower the trees; an ``init`` of one's own is lowered by its plugin, as a step before them."""

@@ -42,6 +42,17 @@ class HistGradientBoosting(SklearnModel):
         native = [index for index, each in enumerate(features) if 0 < len(each.categories) <= bins]
         return super().make(task, {"categorical_features": native or None} | dict(params), schema)
 
+    def search_space(self, trial: Any, task: Task, n_rows: int) -> dict[str, Any]:
+        """Return trees and rate, the size of trees, how many columns a split may choose from, and a penalty."""
+        return {
+            "max_iter": trial.suggest_int("max_iter", 50, 600, log=True),
+            "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
+            "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 4, 128, log=True),
+            "min_samples_leaf": trial.suggest_int("min_samples_leaf", 5, max(50, n_rows // 50), log=True),
+            "max_features": trial.suggest_float("max_features", 0.3, 1.0),
+            "l2_regularization": trial.suggest_float("l2_regularization", 1e-8, 10.0, log=True),
+        }
+
     def signature(self, model: Any) -> Signature:
         """Return scikit-learn's, with the categories that columns are told by name."""
         found = super().signature(model)

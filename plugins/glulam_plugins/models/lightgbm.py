@@ -60,6 +60,21 @@ class LightGBM(ModelPlugin):
         made = lightgbm.LGBMRegressor if task == "regression" else lightgbm.LGBMClassifier
         return made(**(defaults | dict(params)))
 
+    def search_space(self, trial: Any, task: Task, n_rows: int) -> dict[str, Any]:
+        """Return trees and rate, the size of trees, rows and columns a tree sees, and penalties."""
+        return {
+            "n_estimators": trial.suggest_int("n_estimators", 50, 600, log=True),
+            "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
+            "max_depth": trial.suggest_int("max_depth", 3, 12),
+            "num_leaves": trial.suggest_int("num_leaves", 4, 128, log=True),
+            "min_child_samples": trial.suggest_int("min_child_samples", 5, max(50, n_rows // 50), log=True),
+            "subsample": trial.suggest_float("subsample", 0.5, 1.0),
+            "subsample_freq": 1,  # without it LightGBM does not sample rows at all
+            "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1.0),
+            "reg_alpha": trial.suggest_float("reg_alpha", 1e-8, 10.0, log=True),
+            "reg_lambda": trial.suggest_float("reg_lambda", 1e-8, 10.0, log=True),
+        }
+
     def accepts(self, model: Any) -> bool:
         """Tell whether this is one of LightGBM's own estimators, or a Booster."""
         return type(model) in _KINDS

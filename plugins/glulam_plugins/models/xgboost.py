@@ -54,6 +54,21 @@ class XGBoost(ModelPlugin):
         made = xgboost.XGBRegressor if task == "regression" else xgboost.XGBClassifier
         return made(**(defaults | dict(params)))
 
+    def search_space(self, trial: Any, task: Task, n_rows: int) -> dict[str, Any]:
+        """Return trees and rate, the size of trees, rows and columns a tree sees, and penalties."""
+        return {
+            "n_estimators": trial.suggest_int("n_estimators", 50, 600, log=True),
+            "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
+            "max_depth": trial.suggest_int("max_depth", 2, 10),
+            # Of hessians, which are at most a quarter of a row each for two classes.
+            "min_child_weight": trial.suggest_float("min_child_weight", 0.5, max(10.0, n_rows / 200), log=True),
+            "subsample": trial.suggest_float("subsample", 0.5, 1.0),
+            "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1.0),
+            "gamma": trial.suggest_float("gamma", 1e-8, 5.0, log=True),
+            "reg_alpha": trial.suggest_float("reg_alpha", 1e-8, 10.0, log=True),
+            "reg_lambda": trial.suggest_float("reg_lambda", 1e-3, 10.0, log=True),
+        }
+
     def accepts(self, model: Any) -> bool:
         """Tell whether this is one of XGBoost's own estimators, or a Booster."""
         return type(model) in _KINDS

@@ -41,7 +41,14 @@ class Stacking(VotingStrategy):
         self._coef: Float64 = np.empty((0, 0))
         self._intercept: Float64 = np.empty(0)
 
-    def fit(self, votes: Float64, y: npt.NDArray[Any], task: Task, sample_weight: Float64 | None = None) -> None:
+    def fit(
+        self,
+        votes: Float64,
+        y: npt.NDArray[Any],
+        task: Task,
+        sample_weight: Float64 | None = None,
+        weights: Float64 | None = None,
+    ) -> None:
         """Learn coefficients [n_members * n_classes, n_outputs] and intercept [n_outputs]."""
         from sklearn.linear_model import LogisticRegression, Ridge
 

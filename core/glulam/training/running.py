@@ -1,0 +1,308 @@
+"""A training run from config to a proven file: evaluate honestly, look for leaks, fit, export, judge, report."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glulam import exporting
+from glulam._files import atomic_directory, atomic_file, check_target
+from glulam.dataset import Dataset
+from glulam.runtime import load
+from glulam.training import champion as champions
+from glulam.training.assembling import make_dataset, regenerate
+from glulam.training.card import write_card
+from glulam.training.config import Config
+from glulam.training.data import read_raw
+from glulam.training.ensembles import final_ensemble, make_members
+from glulam.training.evaluating import Evaluator, Judged
+from glulam.training.facts import git_revision, not_reproducible, run_key, serving_cost, versions_of
+from glulam.training.folder import RunFolder, open_folder
+from glulam.training.gates import judge
+from glulam.training.leaks import look_for_leaks
+from glulam.training.loading import digest, to_toml
+from glulam.training.report import write_report
+from glulam.training.results import RunResult
+from glulam.trainspecs import LeakCase, Suspicion
+
+__all__ = ["Finished", "Say", "prepare", "summary", "train"]
+
+Say = Callable[[str], None]
+SAMPLE_ROWS = 2_000
+"""Rows that a dry run trains on: the last ones."""
+SERVED_ROWS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that has ended.
+
+    folder
+        where all of it is; None for a dry run
+    out, saved
+        the exported file and the trained ensemble, where they were put in place; None where a gate or a suspected
+        leak kept them from it, and for a dry run
+    """
+
+    result: RunResult
+    folder: Path | None
+    out: Path | None
+    saved: Path | None
+
+
+def prepare(config: Config, base: Path, say: Say) -> Dataset:
+    """Read and check the data, make features and labels."""
+    raw = read_raw(config.data, base, needs_time=bool(config.features.generators))
+    data = make_dataset(raw, config)
+    say(f"data: {raw.source}: {len(raw):,} rows; {len(data):,} with {len(data.schema)} features and a label")
+    for finding in data.raw.findings:
+        say(f"  {finding}")
+    return data
+
+
+def train(
+    config: Config,
+    *,
+    base: Path,
+    resume: bool = False,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    say: Say = lambda line: None,
+) -> Finished:
+    """Train, evaluate, check, export and report as a config says.
+
+    base
+        directory that the config's paths are relative to
+    resume
+        go on with the interrupted run of the same config, data and versions
+    dry_run
+        do all of it on the last rows only, and write nothing
+    overwrite
+        whether the exported file replaces one that is there
+    say
+        is told of each stage in a line
+
+    Raises GlulamError for what cannot work; gates that fail and suspected leaks are in the result.
+    """
+    out = base / config.output.path
+    saved = out.with_suffix(".trained")
+    if not dry_run:
+        for place in (out, saved):
+            check_target(place, overwrite=overwrite)
+    data = prepare(config, base, say)
+    if dry_run:
+        data = data.take(np.arange(max(0, len(data) - SAMPLE_ROWS), len(data)))
+        say(f"dry run: the last {len(data):,} rows, nothing is written")
+    members = make_members(config, data.task, data.schema)
+    versions = versions_of(members)
+    key = run_key(digest(config), data.raw.sha256, versions)
+    with _folder(base / config.output.runs, key, resume=resume, dry_run=dry_run) as folder:
+        facts = _facts(config, base, data, versions) | {"exceptions": not_reproducible(members)}
+        if not dry_run:
+            folder.write("config.toml", to_toml(config))
+            folder.mark("running", facts)
+        finished = _Run(config, base, data, folder, facts, say).run()
+        if dry_run:
+            return replace(finished, folder=None)
+        if finished.result.passed or _allowed(config, finished.result):
+            _put_in_place(folder.path, out, saved, overwrite=overwrite)
+            finished = replace(finished, out=out, saved=saved)
+        folder.mark("done" if finished.out else "refused", dict(finished.result.facts))
+        return finished
+
+
+def _allowed(config: Config, result: RunResult) -> bool:
+    """Tell whether only suspected leaks stand against a file, and the config lets them pass."""
+    return config.leaks.allow and all(gate.passed for gate in result.gates)
+
+
+@contextlib.contextmanager
+def _folder(runs: Path, key: str, *, resume: bool, dry_run: bool) -> Iterator[RunFolder]:
+    """Give the run's folder; for a dry run one that is gone afterwards."""
+    if not dry_run:
+        with open_folder(runs, key, resume=resume) as folder:
+            yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="glulam-dry-run-") as directory:
+        yield RunFolder(Path(directory), key)
+
+
+def _facts(config: Config, base: Path, data: Dataset, versions: dict[str, str]) -> dict[str, Any]:
+    """Return what the run is known by."""
+    raw = data.raw
+    span = {} if raw.time is None else {"since": _iso(raw.time[0]), "until": _iso(raw.time[-1])}
+    name, params = data.label
+    return {
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "config": to_toml(config),
+        "config_sha256": digest(config),
+        "data": {
+            "source": config.data.path, "rows": len(raw), "sha256": raw.sha256, **span, "findings": list(raw.findings)
+        },
+        "rows": len(data),
+        "features": data.schema.names,
+        "label": name + "".join(f", {key} = {value}" for key, value in params.items()),
+        "horizon": data.horizon,
+        "seed": config.seed,
+        "git": git_revision(base),
+        "versions": versions,
+    }  # fmt: skip
+
+
+def _iso(microseconds: np.int64) -> str:
+    return str(np.datetime64(int(microseconds), "us").astype("datetime64[s]")) + "Z"
+
+
+class _Run:
+    """One run: its stages in order, each on what the ones before found."""
+
+    def __init__(
+        self, config: Config, base: Path, data: Dataset, folder: RunFolder, facts: dict[str, Any], say: Say
+    ) -> None:
+        self.config, self.base, self.data, self.folder, self.facts, self.say = config, base, data, folder, facts, say
+        self.begun = time.perf_counter()
+
+    def run(self) -> Finished:
+        """Return the result; the exported file is in the folder."""
+        model = None
+        if self.config.gates.not_worse_than:
+            model = champions.check_champion(self.base / self.config.gates.not_worse_than, self.data)
+        if self.config.tune.enabled:
+            self._tune()
+        judged = Evaluator(self.config, self.data, self.folder, self.say).judge(model)
+        suspicions, checked = self._look_for_leaks(judged)
+        data = judged.data  # with the selected features only, if that paid
+        self.say(f"final fit on {len(data):,} rows")
+        ensemble = final_ensemble(self.config, data, judged.finishing)
+        ensemble.training_ |= self._description(data, judged)
+        file = self.folder.path / "ensemble.onnx"
+        report = exporting.export(
+            ensemble, file, exporter="onnx", overwrite=True, precision=self.config.output.precision,
+            proof_rows=20_000, options={}, reproducible=True,
+        )  # fmt: skip
+        self.say(
+            f"exported and proven: {report.rows:,} rows tried, largest difference {report.largest_difference:.1e} "
+            f"({report.precision}, tolerance {report.tolerance:g})"
+        )
+        ensemble.save(self.folder.path / "ensemble.trained", overwrite=True)
+        cost = serving_cost(file, data.X[-SERVED_ROWS:])
+        gates = judge(self.config.gates, judged.evaluation, cost, judged.champion)
+        result = RunResult(
+            data=data,
+            evaluation=judged.evaluation,
+            suspicions=suspicions,
+            checked_for=checked,
+            gates=gates,
+            importance=judged.importance,
+            ensemble=load(file).info(),
+            latency=cost,
+            facts={**self.facts, **judged.facts, "seconds": round(time.perf_counter() - self.begun, 1)},
+        )
+        self._report(result)
+        return Finished(result, self.folder.path, None, None)
+
+    def _tune(self) -> None:
+        """Search parameters, and take what was found if it is better on rows that the search did not see."""
+        from glulam.training.tuning import tune
+
+        self.say("tuning")
+        found = tune(self.data, self.config, base=self.base, progress=False)
+        self.config = found.config
+        self.facts["tuned"] = {"adopted": found.adopted, "params": found.params}
+
+    def _look_for_leaks(self, judged: Judged) -> tuple[tuple[Suspicion, ...], tuple[str, ...]]:
+        config, answers = self.config, judged.evaluation.out_of_fold
+        scores = np.full((len(self.data), self.data.n_outputs), np.nan)
+        scores[answers.rows] = answers.scores
+        case = LeakCase(
+            data=self.data,
+            folds=judged.evaluation.folds,
+            scores=scores,
+            generate=regenerate(config) if config.features.generators else None,
+            seed=config.seed,
+        )
+        suspicions, checked = look_for_leaks(case, skip=config.leaks.skip)
+        for suspicion in suspicions:
+            self.say(str(suspicion))
+        if not suspicions:
+            self.say(f"leaks: {len(checked)} checks found nothing suspicious")
+        return suspicions, checked
+
+    def _description(self, data: Dataset, judged: Judged) -> dict[str, Any]:
+        """Return what the file says of its training, beside rows and sha256 of the matrix."""
+        kept = ("config", "config_sha256", "data", "label", "horizon", "seed", "git", "versions")
+        described = {name: self.facts[name] for name in kept}
+        first = judged.evaluation.metrics[0]
+        interval = first.ensemble
+        described["evaluation"] = {
+            "splitter": judged.evaluation.splitter,
+            "metric": first.name,
+            "value": interval.value,
+            "low": interval.low if np.isfinite(interval.low) else None,
+            "high": interval.high if np.isfinite(interval.high) else None,
+        }
+        if data.time is not None and data.raw.time is not None:
+            # The last row that any label has read: what comes later is new to this ensemble.
+            described["until_us"] = int(data.raw.time[data.label_end.max()])
+        return described
+
+    def _report(self, result: RunResult) -> None:
+        self.folder.write_json("metrics.json", summary(result))
+        write_report(result, self.folder.path / "report.html")
+        write_card(result, self.folder.path / "MODEL_CARD.md")
+
+
+def summary(result: RunResult) -> dict[str, Any]:
+    """Return the figures of a run for programs: metrics, comparisons, gates, suspicions."""
+    evaluation = result.evaluation
+
+    def interval(found: Any) -> dict[str, float]:
+        return {"value": found.value, "low": found.low, "high": found.high}
+
+    return {
+        "splitter": evaluation.splitter,
+        "metrics": {
+            metric.name: {
+                "ensemble": interval(metric.ensemble),
+                "by_fold": metric.by_fold,
+                "baselines": {name: interval(found) for name, found in metric.baselines.items()},
+                "members": {name: interval(found) for name, found in metric.members.items()},
+            }
+            for metric in evaluation.metrics
+        },
+        "best_baseline": evaluation.best_baseline,
+        "comparisons": [
+            {"what": each.what, "metric": each.metric, **interval(each.difference)}
+            for each in (evaluation.against_best, *evaluation.comparisons)
+        ],
+        "backtest": None if evaluation.backtest is None else {
+            "strategy": {name: interval(found) for name, found in evaluation.backtest.strategy.items()},
+            "hold": {name: interval(found) for name, found in evaluation.backtest.hold.items()},
+            "settings": evaluation.backtest.settings,
+        },
+        "gates": [{"name": gate.name, "passed": gate.passed, "what": gate.what} for gate in result.gates],
+        "suspicions": [
+            {"check": each.check, "what": each.what, "advice": each.advice, "evidence": each.evidence}
+            for each in result.suspicions
+        ],
+        "checked_for": result.checked_for,
+        "latency": result.latency,
+        "passed": result.passed,
+    }  # fmt: skip
+
+
+def _put_in_place(folder: Path, out: Path, saved: Path, *, overwrite: bool) -> None:
+    """Copy the exported file and the trained ensemble to where the config wants them, each in one step."""
+    with atomic_directory(saved, overwrite=overwrite) as temporary:
+        for each in (folder / "ensemble.trained").iterdir():
+            (temporary / each.name).write_bytes(each.read_bytes())
+    with atomic_file(out, overwrite=overwrite) as target:
+        target.write((folder / "ensemble.onnx").read_bytes())
