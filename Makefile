@@ -1,5 +1,6 @@
 # Two commands need nothing but Python 3.11 or newer, pip and make:
-#   make demo    sets up, trains on real candles, exports, proves, predicts without training libraries
+#   make demo    sets up, trains on real candles, evaluates, exports, proves, predicts without training libraries, and
+#                leaves all of it and a report in .demo
 #   make test    sets up, passes the tests; those of the tree kernel need a C++ compiler as well
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -19,7 +20,8 @@ ZIG_HERE := $(subst arm64,aarch64,$(shell uname -m))-linux-gnu.2.17
 	lint types check-wheel bench table clean
 
 demo: $(SETUP)
-	@$(BIN)/glulam demo
+	@rm -rf .demo
+	@$(BIN)/glulam demo --out .demo
 
 # The library that onnxruntime's trees run in; `make test` builds it too, where there is a compiler.
 kernel: $(SETUP)
@@ -113,4 +115,4 @@ $(SETUP): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-releases .venv-zig $(EXPORTS) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-releases .venv-zig .demo $(EXPORTS) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

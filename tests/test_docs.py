@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from glulam import plugins, testing
 from glulam.hookspecs import Hooks
 
 ROOT = Path(__file__).parents[1]
@@ -52,11 +53,18 @@ def test_links_of_a_document_lead_somewhere(name):
 
 
 def test_every_hook_is_documented():
-    """The plugin guide has a section for every hook."""
+    """The plugin guide names every hook, its kind, its interface and its contract check."""
     guide = (ROOT / "docs" / "plugins.md").read_text()
     hooks = [name for name, _ in inspect.getmembers(Hooks, inspect.isfunction)]
-    assert len(hooks) == 5
-    assert [name for name in hooks if f"`{name}`" not in guide] == []
+    assert sorted(hooks) == sorted(hook for hook, _ in plugins._HOOKS.values())
+    checks = [name for name in testing.__all__ if name.startswith("check_")]
+    rows = [
+        line for line in guide.splitlines()
+        for kind, (hook, interface) in plugins._HOOKS.items()
+        if line.startswith(f"| `{hook}` | `{interface.__name__}`") and f"| `{kind}` |" in line
+    ]  # fmt: skip
+    assert len(rows) == len(hooks)
+    assert sorted(re.findall(r"`(check_\w+)` \|$", "\n".join(rows), re.MULTILINE)) == sorted(checks)
 
 
 def test_every_public_name_has_a_docstring():

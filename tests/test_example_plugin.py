@@ -86,7 +86,7 @@ def trained(installed, tmp_path_factory):
 
 
 def test_an_ensemble_of_an_installed_plugin(trained):
-    """A third party's model and vote are listed, trained, exported, proven, saved and served like any other."""
+    """A third party's model, vote and metric are listed; an ensemble is trained, exported, proven, saved and served."""
     _, found = trained
     largest, label_differences, rows = found["report"]
     assert largest <= 1e-6
@@ -98,7 +98,9 @@ def test_an_ensemble_of_an_installed_plugin(trained):
     assert found["members"] == ["lightgbm", "linear", "random_forest"]
     assert found["versions"] == [["lightgbm"], ["scikit-learn"], ["scikit-learn"]]
     assert found["voting"] == "median"
-    assert found["listed"] == [["model", "linear", "0.1.0", ""], ["voting", "median", "0.1.0", ""]]
+    assert found["listed"] == [
+        ["metric", "matthews", "0.1.0", ""], ["model", "linear", "0.1.0", ""], ["voting", "median", "0.1.0", ""],
+    ]  # fmt: skip
 
 
 def test_the_file_needs_no_plugin(trained):
@@ -116,7 +118,7 @@ def test_the_file_needs_no_plugin(trained):
 def test_the_example_passes_its_own_tests(installed, tmp_path):
     """The tests that come with the example pass against what was installed."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLE / "tests")]
-    assert "12 passed" in run(command, installed, tmp_path)
+    assert "14 passed" in run(command, installed, tmp_path)
 
 
 def test_two_distributions_with_one_name(installed, tmp_path):

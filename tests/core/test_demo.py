@@ -19,6 +19,7 @@ from glulam.cli import _demo_serving, _demo_speed, _demo_stages
 from glulam.cli.demo import run
 from glulam.errors import ArtifactError, ArtifactExistsError, FeatureError, GlulamError, ProofError
 from glulam.members import DEFAULT_MEMBERS, DEFAULT_WEIGHTS
+from glulam.training.running import prepare
 
 CANDLES = 1_500
 # One thread: on a busy machine OpenMP's threads wait for each other far longer than they work.
@@ -67,9 +68,8 @@ def test_rows_are_all_accounted_for(shown):
 
 def test_label_is_the_next_close(history):
     """Row i's label compares the close after row i with row i's own, of the candle the features are of."""
-    candles, _ = _demo_stages.read_candles(history)
-    data, _ = _demo_stages.make_labelled(candles)
-    close = candles["close"][49:]
+    data = prepare(_demo_stages.make_config(history, history.parent, None), history.parent, lambda line: None)
+    close = data.raw.columns["close"][49:]
     np.testing.assert_array_equal(data.X[:, 0], close[:-1].astype(np.float32))
     assert data.y.tolist() == [int(later > now) for now, later in itertools.pairwise(close)]
 
@@ -81,7 +81,10 @@ def test_evaluation_is_walk_forward_and_no_better_than_honest(shown):
     folds = evaluation["folds"]
     assert [fold["train"] for fold in folds] == [rows - 241 * (6 - n) - 1 for n in range(1, 6)]
     assert [fold["test"] for fold in folds] == [241] * 5
-    assert 0.4 < evaluation["mean"]["ensemble"]["auc"] < 0.6
+    low, high = evaluation["auc_interval"]
+    assert 0.4 < low < evaluation["all"]["ensemble"]["auc"] < high < 0.6
+    assert evaluation["suspicions"] == []
+    assert "future_in_features" in evaluation["checked_for"]
     for fold in folds:
         share = fold["always_up"]["accuracy"]
         assert fold["always_up"]["f1"] == pytest.approx(2 * share / (1 + share))
@@ -89,13 +92,15 @@ def test_evaluation_is_walk_forward_and_no_better_than_honest(shown):
 
 
 def test_files_are_kept_and_proven(shown):
-    """The exported file and the saved ensemble are in ``out``, nothing else, and the proof found no difference."""
+    """Exported file, saved ensemble and run are in ``out``, nothing else, and the proof found no difference."""
     results, _, out = shown
     export = results["export"]
-    assert sorted(path.name for path in out.iterdir()) == ["ensemble.onnx", "trained"]
+    assert sorted(path.name for path in out.iterdir()) == ["ensemble.onnx", "ensemble.trained", "runs"]
+    assert Path(export["report"]).read_text().startswith("<!DOCTYPE html>")
     assert export["file"] == str(out / "ensemble.onnx")
     assert export["file_bytes"] == (out / "ensemble.onnx").stat().st_size
     assert export["members"] == {"lightgbm": 1.0, "xgboost": 1.0, "random_forest": 1.0}
+    assert Path(export["trained"]).is_dir()
     assert export["parity"]["label_differences"] == 0
     assert export["parity"] == glulam.load(out / "ensemble.onnx").info()["parity"]
 
@@ -131,13 +136,13 @@ def test_timing_counts_every_call(shown):
 
 def test_screen_is_one_screen(shown):
     """What is printed fits 60 lines of 110 characters, holds all stages, and takes a path literally."""
-    _, text, out = shown
+    results, text, out = shown
     lines = text.splitlines()
     assert len(lines) <= 60
-    body = lines[:-1]  # the last one names a directory of any length
+    body = lines[:-2]  # the end tells seconds, and names a directory of any length
     assert max(map(len, body)) <= 110
     assert [line[0] for line in body if line[:1].isdigit()] == ["1", "2", "3", "4", "5"]
-    assert str(out) in lines[-1]
+    assert f"are in {out}; read {results['export']['report']}" in lines[-1]
     for words in ("1,500 rows", "always up", "largest difference", "bit for bit", "one row, p99"):
         assert words in text
 
@@ -190,15 +195,15 @@ def test_quiet_console_prints_nothing_and_files_are_thrown_away(history, capfd):
 def test_the_last_line_tells_how_to_keep_the_files():
     """Where nothing was kept, the last line says so and how to keep it; otherwise it says where it is."""
     console = Console(file=io.StringIO(), width=60)
-    screen.show_end(console, 3.2, None)
-    kept = "nothing was kept; glulam demo --out DIR keeps ensemble.onnx and the trained ensemble"
+    screen.show_end(console, 3.2, None, None)
+    kept = "nothing was kept; glulam demo --out DIR keeps ensemble.onnx, the trained ensemble and the report"
     assert console.file.getvalue() == f"\n3 s in all\n  {kept}\n"
-    screen.show_end(console, 3.2, Path("d"))
-    assert console.file.getvalue().splitlines()[-1].endswith("are in d")
+    screen.show_end(console, 3.2, Path("d"), Path("d/report.html"))
+    assert console.file.getvalue().splitlines()[-1].endswith("are in d; read d/report.html")
 
 
-def test_the_verdict_on_the_scores_is_of_the_mean(shown):
-    """The honest range is told for the mean over folds, and a majority that always says down has its F1 explained."""
+def test_the_verdict_on_the_scores(shown):
+    """The honest range is told beside what was found, and a majority that always says down has its F1 explained."""
     results, _, _ = shown
     for f1, explained in ((0.0, True), (0.6, False)):
         majority = {"accuracy": 0.5, "f1": f1}
@@ -206,8 +211,9 @@ def test_the_verdict_on_the_scores_is_of_the_mean(shown):
         console = Console(file=io.StringIO(), width=500)
         screen.show_evaluation(console, results["evaluation"] | {"folds": folds})
         text = console.file.getvalue()
-        assert "about 0.51 to 0.53 is what honest looks like" in text
-        assert "as the mean over folds (single folds scatter by about 0.02; " in text
+        assert "About 0.51 to 0.53 is what honest looks like" in text
+        assert "; the best baseline, " in text
+        assert "Leak checks: " in text
         assert ("The majority's F1 is 0 where it always says down." in text) is explained
 
 
@@ -312,9 +318,9 @@ def test_failing_process_is_told_with_its_words(tmp_path):
 def test_any_other_answer_is_an_error(shown, history, change, message):
     """Served answers that differ in a bit, a type or a label are no result but a ProofError."""
     _, _, out = shown
-    data, _ = _demo_stages.make_labelled(_demo_stages.read_candles(history)[0])
+    data = prepare(_demo_stages.make_config(history, out, None), history.parent, lambda line: None)
     file, rows = out / "ensemble.onnx", data.X[:50]
-    trained = glulam.EnsembleClassifier.load(out / "trained")
+    trained = glulam.EnsembleClassifier.load(out / "ensemble.trained")
     here = glulam.load(file)
     probabilities = here.predict_proba(rows)
     served = {
@@ -331,7 +337,7 @@ def test_any_other_answer_is_an_error(shown, history, change, message):
 def test_probabilities_off_the_native_ones_are_an_error(shown, history):
     """A file that answers steadily, but further from the libraries than the proof allows, is a ProofError."""
     _, _, out = shown
-    data, _ = _demo_stages.make_labelled(_demo_stages.read_candles(history)[0])
+    data = prepare(_demo_stages.make_config(history, out, None), history.parent, lambda line: None)
     here, rows = glulam.load(out / "ensemble.onnx"), data.X[:5]
     served = {
         "probabilities": here.predict_proba(rows).tolist(),
@@ -344,8 +350,7 @@ def test_probabilities_off_the_native_ones_are_an_error(shown, history):
 
 
 def test_default_members_are_the_ensembles_own():
-    """Without members the demo's ensemble is the default one in name and weight, with threads of its own choice."""
-    made = _demo_stages.make_ensemble(glulam.FeatureSchema((glulam.Feature("a"),)), None)
-    assert [name for name, _ in made.members] == list(DEFAULT_MEMBERS)
-    assert made.weights == DEFAULT_WEIGHTS
-    assert {key for _, params in made.members for key in params} == {"n_jobs"}
+    """Without members the demo's ensemble is the default one in name and weight."""
+    config = _demo_stages.make_config(Path("candles.csv"), Path("out"), None)
+    assert tuple(config.members) == DEFAULT_MEMBERS
+    assert tuple(member.weight for member in config.members.values()) == DEFAULT_WEIGHTS

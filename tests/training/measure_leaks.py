@@ -1,6 +1,7 @@
 """Error rates of the leak checks over many sets with and without leaks: the figures of docs/leaks.md.
 
-Run it as ``python tests/training/measure_leaks.py clean 10`` or ``planted 5``: how many of each kind.
+Run it as ``python tests/training/measure_leaks.py clean 10`` or ``planted 5``: how many of each kind,
+and from which seed on.
 """
 
 from __future__ import annotations
@@ -255,11 +256,11 @@ def _found(made: Any, *skip: str) -> tuple[str, ...]:
     return tuple(sorted({suspicion.check for suspicion in found}))
 
 
-def clean(variants: int) -> None:
+def clean(variants: int, first: int) -> None:
     """Print how often what is reported on sets without a leak, for each kind of them."""
     alarms = tried = 0
     for make in CLEAN:
-        found = [_found(make(np.random.default_rng(seed))) for seed in range(variants)]
+        found = [_found(make(np.random.default_rng(seed))) for seed in range(first, first + variants)]
         by = Counter(check for checks in found for check in checks)
         print(f"{make.__name__}: {sum(map(bool, found))} of {variants} {dict(by) or ''}", flush=True)
         if make is not one_strong_gaussian:
@@ -267,10 +268,10 @@ def clean(variants: int) -> None:
     print(f"false alarms: {alarms} of {tried} (one_strong_gaussian aside)")
 
 
-def planted(variants: int) -> None:
+def planted(variants: int, first: int) -> None:
     """Print how often leaks of any strength are found, and by what."""
     hits: dict[str, list[tuple[str, ...]]] = {}
-    for seed in range(variants):
+    for seed in range(first, first + variants):
         for name, case in leaks(np.random.default_rng(seed)):
             hits.setdefault(name, []).append(_found(case, "permuted_labels"))
             by = Counter(check for checks in hits[name] for check in checks)
@@ -279,4 +280,4 @@ def planted(variants: int) -> None:
 
 if __name__ == "__main__":
     warnings.simplefilter("error")
-    {"clean": clean, "planted": planted}[sys.argv[1]](int(sys.argv[2]))
+    {"clean": clean, "planted": planted}[sys.argv[1]](int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0)

@@ -390,3 +390,12 @@ def test_too_few_rows_for_a_generator(candles):
         FeatureError, match=r"50 rows have .* expected at least 156 for 5 folds and a label that reaches 24"
     ):
         make_dataset(candles.head(123), config({"name": "return_above", "bars": 24, "threshold": 0.01}, TECHNICAL))
+
+
+def test_values_that_float32_cannot_tell_apart_are_a_finding(tmp_path):
+    """What would be a warning in Python is a line of the run's findings, and so of its report."""
+    lines = [f"{1e9 + row / 1000!r},{row % 2}" for row in range(200)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,y", *lines]) + "\n")
+    config = Config.model_validate({"data": {"path": "rows.csv"}, "label": {"name": "column", "column": "y"}})
+    data = make_dataset(read_raw(config.data, tmp_path, needs_time=False), config)
+    assert any("distinct float64 values become equal in float32" in finding for finding in data.raw.findings)

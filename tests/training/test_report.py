@@ -167,7 +167,11 @@ def test_verdicts(tmp_path: Path) -> None:
         "1 thing smells of a leak (too good to be true): do not believe the numbers below before this is explained. "
         "Besides, 1 of 4 gates failed (min_auc_low)."
     )
-    assert verdict(bare(made())).why == "No gate was asked for; no leak check was made."
+    nothing = verdict(bare(made()))
+    assert (nothing.kind, nothing.word) == ("unchecked", "NOT CHECKED")
+    assert nothing.why == "No gate was asked for; no leak check was made."
+    only_leaks = verdict(replace(made(), gates=()))
+    assert (only_leaks.word, only_leaks.why) == ("PASSED", "No gate was asked for; 4 leak checks found nothing.")
     for result, found in ((made(), passed), (failed(made()), missed), (leaking(failed(made())), smells)):
         page = Page(written(result, tmp_path))
         words = [text.strip() for text in page.text if text.strip()]
@@ -221,6 +225,17 @@ def test_passing_is_not_being_better(tmp_path: Path) -> None:
     undecided = Comparison("", "auc", Interval(0.006, -0.004, 0.016))
     same = replace(result, evaluation=replace(result.evaluation, against_best=undecided))
     assert "not shown to be better than the best baseline" in Page(written(same, tmp_path)).by_section["verdict"]
+
+
+def test_what_is_worse_than_a_baseline_is_not_praised(tmp_path: Path) -> None:
+    """All gates passed, and yet an answer that needs no ensemble is better beyond doubt: that is the verdict."""
+    result = made()
+    against = replace(result.evaluation.against_best, difference=Interval(-0.02, -0.03, -0.01))
+    worse = replace(result, evaluation=replace(result.evaluation, against_best=against))
+    found = verdict(worse)
+    assert (found.kind, found.word) == ("worse", "WORSE THAN A BASELINE")
+    assert f"but {result.evaluation.best_baseline}, which needs no ensemble, is better." in found.why
+    assert 'class="verdict worse"' in written(worse, tmp_path)
 
 
 def test_numbers_on_the_page_are_the_results(tmp_path: Path) -> None:

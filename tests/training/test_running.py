@@ -291,7 +291,7 @@ def test_calibrated_auto_weighted_and_thresholded(place):
     """What is learnt out of fold is compared, exported and in the file."""
     finished = run(
         place, "ensemble.weights='auto'", "ensemble.calibration='sigmoid'", "ensemble.threshold='expected_value'",
-        "ensemble.loss=1.5",
+        "ensemble.loss=0.5",
     )  # fmt: skip
     compared = [each.what for each in finished.result.evaluation.comparisons]
     assert compared == [
@@ -300,7 +300,7 @@ def test_calibrated_auto_weighted_and_thresholded(place):
     ]  # fmt: skip
     info = glulam.load(finished.out).info()
     assert info["voting"] == "calibrated"
-    assert info["decision"]["threshold"] > 0.5
+    assert 0 < info["decision"]["threshold"] < 0.5  # an answer is worth trying at odds of one to three
     assert sum(finished.result.facts["weights"]["used"].values()) == pytest.approx(1, abs=1e-4)
 
 
@@ -340,3 +340,21 @@ def test_too_little_to_learn_or_measure(place, overrides, said):
     with pytest.raises((ConfigError, glulam.GlulamError), match=said) as raised:
         run(place, *overrides)
     assert "\n" not in str(raised.value)
+
+
+def test_a_tuned_run_is_tested_on_rows_that_the_search_never_saw(place):
+    """Parameters are searched on the earlier rows; if they are taken, only later rows are tested."""
+    finished = run(
+        place, "tune.enabled=true", "tune.trials=3", "members={random_forest={params={n_estimators=5}}}",
+        "tune.holdout=0.4",
+    )  # fmt: skip
+    evaluation, data = finished.result.evaluation, finished.result.data
+    tuned = finished.result.facts["tuned"]
+    (found,) = [each for each in evaluation.comparisons if each.what == "parameters: tuned against untuned"]
+    assert tuned["adopted"] == (found.difference.value > 0)
+    first = min(int(test.min()) for _, test in evaluation.folds)
+    assert (first >= round(len(data) * 0.6)) is tuned["adopted"]
+    if tuned["adopted"]:
+        assert finished.ensemble.members_["random_forest"].get_params()["max_depth"] == tuned["params"][
+            "random_forest"
+        ].get("max_depth", 12)

@@ -55,11 +55,8 @@ def show_candles(console: Console, candles: dict[str, Any], features: dict[str, 
 
 def show_evaluation(console: Console, evaluation: dict[str, Any]) -> None:
     """Print the scores by fold beside those of the baselines, and what to make of them."""
-    folds, mean = evaluation["folds"], evaluation["mean"]
-    _heading(
-        console,
-        f"2 Walk-forward, {len(folds)} expanding folds with a gap of 1 bar ({evaluation['seconds']:.1f} s)",
-    )
+    folds, whole = evaluation["folds"], evaluation["all"]
+    _heading(console, f"2 Walk-forward, {len(folds)} expanding folds with a gap of 1 bar")
 
     def cells(scores: dict[str, Any]) -> list[str]:
         model = scores["ensemble"]
@@ -72,16 +69,21 @@ def show_evaluation(console: Console, evaluation: dict[str, Any]) -> None:
     ]
     columns = ["fold", "train", "test", "AUC", "accuracy", "F1"]
     columns += ["majority\naccuracy", "\nF1", "always up\naccuracy", "\nF1"]
-    _table(console, columns, [*rows, ["mean", "", "", *cells(mean)]])
-    ours, up = mean["ensemble"]["f1"], mean["always_up"]["f1"]
-    honest = (
-        "An AUC of about 0.51 to 0.53 is what honest looks like for the next bar's direction, as the mean over folds "
-        "(single folds scatter by about 0.02; 0.60 would mean a leak)"
+    _table(console, columns, [*rows, ["all", "", "", *cells(whole)]])
+    auc, (low, high), best = whole["ensemble"]["auc"], evaluation["auc_interval"], evaluation["best_baseline"]
+    _say(
+        console,
+        f"AUC {auc:.3f} ({low:.3f} to {high:.3f}); the best baseline, {best['name'].replace('_', ' ')}, has "
+        f"{best['auc']:.3f}. About 0.51 to 0.53 is what honest looks like for the next bar's direction (single folds "
+        "scatter by about 0.02; 0.60 would mean a leak).",
     )
+    ours, up = whole["ensemble"]["f1"], whole["always_up"]["f1"]
     down = any(fold["majority"]["f1"] == 0 for fold in folds)
-    beaten = f"always saying up has the higher F1, {up:.3f} against {ours:.3f}: F1 alone misleads"
-    told = f"{honest}{', and ' + beaten if up > ours else ''}."
-    _say(console, told + (" The majority's F1 is 0 where it always says down." if down else ""))
+    told = f"Always saying up has the higher F1, {up:.3f} against {ours:.3f}: F1 alone misleads. " if up > ours else ""
+    told += "The majority's F1 is 0 where it always says down. " if down else ""
+    for suspicion in evaluation["suspicions"]:
+        told += f"{suspicion}. "
+    _say(console, told + f"Leak checks: {len(evaluation['checked_for'])}, {len(evaluation['suspicions'])} suspicious.")
 
 
 def show_export(console: Console, export: dict[str, Any]) -> None:
@@ -160,13 +162,13 @@ def _walked_by(timing: dict[str, Any]) -> str:
     )
 
 
-def show_end(console: Console, seconds: float, out: Path | None) -> None:
-    """Print how long it all took, and where the files are if they were to be kept."""
-    kept = f"; ensemble.onnx and the saved ensemble (trained) are in {out}" if out else ""
-    _heading(console, f"{seconds:.0f} s in all{kept}")
-    if not out:
-        keep = "nothing was kept; glulam demo --out DIR keeps ensemble.onnx and the trained ensemble"
-        console.print(f"{INDENT}{keep}", markup=False, highlight=False, soft_wrap=True)
+def show_end(console: Console, seconds: float, out: Path | None, report: Path | None) -> None:
+    """Print how long it all took, and where files and report are if they were to be kept."""
+    _heading(console, f"{seconds:.0f} s in all")
+    kept = "nothing was kept; glulam demo --out DIR keeps ensemble.onnx, the trained ensemble and the report"
+    if out:
+        kept = f"ensemble.onnx and the trained ensemble are in {out}; read {report or 'the report there'}"
+    console.print(f"{INDENT}{kept}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _short(value: float) -> str:

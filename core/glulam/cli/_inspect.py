@@ -29,6 +29,12 @@ class PluginKind(StrEnum):
     VALIDATOR = "validator"
     FEATURES = "features"
     EXPORTER = "exporter"
+    LABEL = "label"
+    SPLITTER = "splitter"
+    METRIC = "metric"
+    CALIBRATOR = "calibrator"
+    SELECTOR = "selector"
+    LEAK_CHECK = "leak_check"
 
 
 def inspect(ctx: typer.Context, model: Model, as_json: Json = False) -> None:

@@ -32,8 +32,8 @@ def run(
     console
         where to print, stage by stage; a quiet one prints nothing
     out
-        directory for ``ensemble.onnx`` and the saved ensemble ``trained``, made if need be; by
-        default both are thrown away
+        directory for ``ensemble.onnx``, the saved ensemble ``ensemble.trained`` and the run with its
+        report, made if need be; by default all are thrown away
     data
         CSV file with timestamp, open, high, low, close and volume; by default the shipped candles
     members
@@ -48,12 +48,13 @@ def run(
         columns, warm_up (rows dropped at the start), unlabelled (rows without a next bar), rows
         (the rest), up_share
     evaluation
-        folds (a list of train, test, and ensemble, majority, always_up as in mean), mean
+        folds (a list of train, test, and ensemble, majority, always_up as in all), all tested rows
         (ensemble: auc, accuracy, f1; majority, which is the training rows' larger class, and
-        always_up: accuracy, f1), seconds
+        always_up: accuracy, f1), auc_interval (95 %), best_baseline (name, auc), checked_for (leak
+        checks), suspicions
     export
         members (name to weight), voting, fit_seconds, export_seconds, file_bytes, trained_bytes,
-        parity (`ParityReport.to_dict`), file and trained (paths; None if thrown away)
+        parity (`ParityReport.to_dict`), file, trained and report (paths; None if thrown away)
     serving
         rows, blocked (packages that could not be imported), packages (those imported, without
         Python's own), blocked_imported, refused (blocked ones that something tried to import),
@@ -71,30 +72,35 @@ def run(
     impossible candles, ProofError if any answer differs from the libraries'.
     """
     begun = time.perf_counter()
-    candles, found_candles = stages.read_candles(data)
+    candles = stages.read_candles(data)
     with _directory(out) as directory:
-        file, trained = directory / "ensemble.onnx", directory / "trained"
+        file, trained = directory / "ensemble.onnx", directory / "ensemble.trained"
         for target in (file, trained):
             _check_free(target)
-        labelled, found_features = stages.make_labelled(candles)
-        screen.show_candles(console, found_candles, found_features)
-        with console.status("fitting five times"):
-            evaluation = stages.evaluate(labelled, members)
+        with console.status("evaluating, looking for leaks, fitting, exporting, proving"):
+            finished = stages.run_training(data, directory, members)
+        features, evaluation = stages.found_features(finished), stages.found_evaluation(finished)
+        export = stages.found_export(finished, file, trained)
+        screen.show_candles(console, candles, features)
         screen.show_evaluation(console, evaluation)
-        with console.status("fitting, exporting, proving"):
-            ensemble, export = stages.fit_and_export(labelled, members, file, trained)
         screen.show_export(console, export)
-        serving = stages.serve(ensemble, labelled, file, trained)
+        serving = stages.serve(finished.ensemble, finished.result.data.X, file, trained)
         screen.show_serving(console, serving)
-        timing = measure(ensemble, labelled.X, file)
+        timing = measure(finished.ensemble, finished.result.data.X, file)
         screen.show_timing(console, timing, serving, export)
     seconds = time.perf_counter() - begun
-    screen.show_end(console, seconds, out)
+    report = finished.folder / "report.html" if out and finished.folder else None
+    screen.show_end(console, seconds, out, report)
     return {
-        "candles": found_candles,
-        "features": found_features,
+        "candles": candles,
+        "features": features,
         "evaluation": evaluation,
-        "export": export | {"file": str(file) if out else None, "trained": str(trained) if out else None},
+        "export": export
+        | {
+            "file": str(file) if out else None,
+            "trained": str(trained) if out else None,
+            "report": str(report) if report else None,
+        },
         "serving": serving,
         "timing": timing,
         "seconds": seconds,

@@ -18,6 +18,7 @@ from glulam.testing._calibrators import check_calibrator
 from glulam.testing._exporters import check_exporter
 from glulam.testing._features import check_feature_generator
 from glulam.testing._labels import check_label
+from glulam.testing._leak_checks import check_leak_check
 from glulam.testing._metrics import check_metric
 from glulam.testing._models import check_model_plugin
 from glulam.testing._selectors import check_selector
@@ -33,6 +34,7 @@ __all__ = [
     "check_feature_generator",
     "check_feature_validator",
     "check_label",
+    "check_leak_check",
     "check_metric",
     "check_model_plugin",
     "check_selector",

@@ -12,7 +12,7 @@ from glulam import plugins
 from glulam.dataset import Dataset
 from glulam.errors import ConfigError
 from glulam.hookspecs import VotingStrategy
-from glulam.training.bootstrap import block_length, draw_counts
+from glulam.training.bootstrap import counts_for
 from glulam.training.config import Config
 from glulam.training.ensembles import fit_fold, given_weights
 from glulam.training.measuring import compare
@@ -106,10 +106,7 @@ def compare_on_holdout(
     rows = np.concatenate([test for _, test in holdout.folds])
     answers = [_answers(each, data, holdout, inner) for each in (tuned, config)]
     ordered = len(holdout.folds) > 1
-    counts = draw_counts(
-        len(rows), block=block_length(len(rows), data.horizon, ordered),
-        n_draws=config.evaluation.bootstrap, seed=config.seed,
-    )  # fmt: skip
+    counts = counts_for(data, rows, ordered=ordered, n_draws=config.evaluation.bootstrap, seed=config.seed)
     return compare(WHAT, plugins.metric(metric), data.y[rows], first=answers[0], second=answers[1], counts=counts)
 
 

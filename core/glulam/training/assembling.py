@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glulam import plugins
+from glulam._encoding import Float32CollisionWarning
 from glulam._reading import rows_of
 from glulam._task import decide_task
 from glulam.dataset import Dataset, Labels, RawTable
@@ -55,10 +57,12 @@ def make_dataset(raw: RawTable, config: Config) -> Dataset:
     file_rows = raw.file_rows[rows].tolist()
     task, classes, y, why = _target(raw, config, label, labels.y[rows], file_rows)
     columns = {name: values[kept] for name, values in columns.items()}
-    with rows_of(raw.source, file_rows):
+    with rows_of(raw.source, file_rows), warnings.catch_warnings(record=True) as collisions:
+        warnings.simplefilter("always", Float32CollisionWarning)
         schema = FeatureSchema.learn(columns, categorical=config.data.categorical)
         X = schema.encode(columns)
-    raw = replace(raw, findings=(*raw.findings, f"task: {task}: {why}", *_across_gaps(raw, labels, rows)))
+    noted = [f"task: {task}: {why}", *_across_gaps(raw, labels, rows), *(str(each.message) for each in collisions)]
+    raw = replace(raw, findings=(*raw.findings, *noted))
     return Dataset(
         X, y, schema, task, classes, label.horizon, rows, labels.end[rows], raw, _groups(raw, config, rows),
         tuple((each.name, each.params) for each in config.features.generators),

@@ -15,7 +15,7 @@ from glulam.runtime import ProductionEnsemble
 from glulam.training import champion as champions
 from glulam.training.backtest import backtest
 from glulam.training.baselines import predict_baselines
-from glulam.training.bootstrap import block_length, draw_counts
+from glulam.training.bootstrap import counts_for
 from glulam.training.config import Config
 from glulam.training.ensembles import FoldFit, fit_fold, given_weights, unfitted
 from glulam.training.finishing import Finishing, comparisons, finish, finish_by_fold
@@ -76,8 +76,11 @@ class Evaluator:
             [*named, *(name for name in needs(self.config.gates).values() if name not in named)], self.data.task
         )
 
-    def judge(self, champion: ProductionEnsemble | None) -> Judged:
-        """Return the evaluation, by answers of ensembles that never saw the rows they are asked about."""
+    def judge(self, champion: ProductionEnsemble | None, tuned: tuple[Comparison, ...] = ()) -> Judged:
+        """Return the evaluation, by answers of ensembles that never saw the rows they are asked about.
+
+        tuned: what searching parameters brought, to be shown among the comparisons.
+        """
         self.say(f"evaluation: {self.splitter}")
         chosen, selection, selected = self._select()
         fits = [self._fold(number, fold, chosen[number]) for number, fold in enumerate(self.folds)]
@@ -98,7 +101,7 @@ class Evaluator:
             best_baseline=best,
             against_best=against,
             thresholds=self._thresholds(answers.scores, y),
-            comparisons=(*self._comparisons(answers, by_fold), *selected),
+            comparisons=(*self._comparisons(answers, by_fold), *selected, *tuned),
             backtest=self._backtest(answers),
             selection=selection,
         )
@@ -205,13 +208,14 @@ class Evaluator:
             metric = ExpectedValue(settings.gain, settings.loss) if rule == EXPECTED_VALUE else plugins.metric(rule)
         order = np.argsort(rows, kind="stable")  # neighbours in time are neighbours in blocks
         first, second = ((scores[order], labels[order]) for scores, labels in (ours, other))
-        return compare(what, metric, self.data.y[rows[order]], first, second, self._counts(len(rows)))
+        return compare(what, metric, self.data.y[rows[order]], first, second, self._counts(rows[order]))
 
-    def _counts(self, n_rows: int) -> npt.NDArray[np.uint16]:
-        """Return the bootstrap draws of rows in the order of their time."""
-        data, config = self.data, self.config
-        block = block_length(n_rows, data.horizon, self.splitter.ordered or data.time is not None)
-        return draw_counts(n_rows, block=block, n_draws=config.evaluation.bootstrap, seed=config.seed)
+    def _counts(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
+        """Return the bootstrap draws of rows, which are in the order of their time."""
+        evaluation = self.config.evaluation
+        return counts_for(
+            self.data, rows, ordered=self.splitter.ordered, n_draws=evaluation.bootstrap, seed=self.config.seed
+        )
 
     def _against(self, champion: ProductionEnsemble, answers: OutOfFold) -> tuple[Comparison | None, str]:
         """Compare with the champion on the tested rows that it was not fitted on."""
@@ -225,7 +229,9 @@ class Evaluator:
 
     def _backtest(self, answers: OutOfFold) -> Backtest | None:
         config = self.config.backtest
-        return backtest(self.data, answers, config, counts=self._counts(len(answers.rows))) if config.enabled else None
+        if not config.enabled:
+            return None
+        return backtest(self.data, answers, config, counts=self._counts(np.sort(answers.rows)))
 
     def _thresholds(self, scores: Float64, y: Array) -> Mapping[str, Float64]:
         settings = self.config.ensemble

@@ -18,7 +18,7 @@ from glulam._files import atomic_file
 from glulam.errors import ArtifactError
 from glulam.training.ensembles import FoldFit
 
-__all__ = ["RunFolder", "open_folder"]
+__all__ = ["RunFolder", "open_folder", "plain"]
 
 MANIFEST = "manifest.json"
 _LOCK = ".lock"
@@ -39,7 +39,7 @@ class RunFolder:
 
     def write_json(self, name: str, document: Mapping[str, Any]) -> Path:
         """Write a JSON file; not a number becomes null."""
-        return self.write(name, json.dumps(_plain(document), indent=1, allow_nan=False) + "\n")
+        return self.write(name, json.dumps(plain(document), indent=1, allow_nan=False) + "\n")
 
     def mark(self, state: str, facts: Mapping[str, Any]) -> None:
         """Write the manifest: ``running`` until the run has ended, then ``done`` or ``refused``."""
@@ -142,16 +142,16 @@ def _locked(path: Path) -> Iterator[None]:
         (path / _LOCK).unlink(missing_ok=True)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return JSON values: numpy's as Python's, not a number as null, dataclasses and paths as they read."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     if isinstance(value, os.PathLike):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC
 from typing import Any
 
 import numpy as np
@@ -170,7 +171,7 @@ def _moments(time: Any) -> Int64:
     values = np.asarray(time)
     if values.dtype.kind not in "iufM":
         try:
-            values = np.array([np.datetime64(value, "us") for value in values.tolist()])
+            values = np.array([_moment(value) for value in values.tolist()])
         except (TypeError, ValueError) as error:
             raise FeatureError(f"find_leaks: time: expected datetimes or numbers: {error}") from error
     if values.dtype.kind == "M":
@@ -181,6 +182,13 @@ def _moments(time: Any) -> Int64:
             f"find_leaks: time: row {int(falls[0]) + 1} is earlier than the row before it; sort the rows by time first"
         )
     return values.astype(np.int64)
+
+
+def _moment(value: Any) -> np.datetime64:
+    """Return a datetime, with a zone or without one, or its text, as microseconds in UTC."""
+    if getattr(value, "tzinfo", None) is not None:
+        value = value.astimezone(UTC).replace(tzinfo=None)
+    return np.datetime64(value, "us")
 
 
 def _rows(rows: Any, n_rows: int, n_raw: int) -> Int64:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from glulam import exporting
-from glulam._files import atomic_directory, atomic_file, check_target
 from glulam.dataset import Dataset
+from glulam.errors import ArtifactError
 from glulam.runtime import load
 from glulam.training import champion as champions
 from glulam.training.assembling import make_dataset, regenerate
@@ -29,8 +29,9 @@ from glulam.training.folder import RunFolder, open_folder
 from glulam.training.gates import judge
 from glulam.training.leaks import look_for_leaks
 from glulam.training.loading import digest, to_toml
+from glulam.training.places import check_places, put_in_place
 from glulam.training.report import write_report
-from glulam.training.results import RunResult
+from glulam.training.results import Comparison, RunResult
 from glulam.trainspecs import LeakCase, Suspicion
 
 __all__ = ["Finished", "Say", "prepare", "summary", "train"]
@@ -47,12 +48,15 @@ class Finished:
 
     folder
         where all of it is; None for a dry run
+    ensemble
+        the trained ensemble itself
     out, saved
         the exported file and the trained ensemble, where they were put in place; None where a gate or a suspected
         leak kept them from it, and for a dry run
     """
 
     result: RunResult
+    ensemble: Any
     folder: Path | None
     out: Path | None
     saved: Path | None
@@ -92,11 +96,8 @@ def train(
 
     Raises GlulamError for what cannot work; gates that fail and suspected leaks are in the result.
     """
-    out = base / config.output.path
-    saved = out.with_suffix(".trained")
-    if not dry_run:
-        for place in (out, saved):
-            check_target(place, overwrite=overwrite)
+    # A dry run replaces nothing: it is asked before the first file is there, and after.
+    out, saved = check_places(config, base, overwrite=overwrite or dry_run)
     data = prepare(config, base, say)
     if dry_run:
         data = data.take(np.arange(max(0, len(data) - SAMPLE_ROWS), len(data)))
@@ -113,7 +114,7 @@ def train(
         if dry_run:
             return replace(finished, folder=None)
         if finished.result.passed or _allowed(config, finished.result):
-            _put_in_place(folder.path, out, saved, overwrite=overwrite)
+            put_in_place(folder.path, out, saved, overwrite=overwrite)
             finished = replace(finished, out=out, saved=saved)
         folder.mark("done" if finished.out else "refused", dict(finished.result.facts))
         return finished
@@ -129,7 +130,12 @@ def _folder(runs: Path, key: str, *, resume: bool, dry_run: bool) -> Iterator[Ru
     """Give the run's folder; for a dry run one that is gone afterwards."""
     if not dry_run:
         with open_folder(runs, key, resume=resume) as folder:
-            yield folder
+            try:
+                yield folder
+            except (KeyboardInterrupt, SystemExit, OSError, ArtifactError) as error:
+                if not isinstance(error, ArtifactError) or isinstance(error.__cause__, OSError):
+                    error.add_note(f"what is done is kept in {folder.path}; go on with the same command and --resume")
+                raise
         return
     with tempfile.TemporaryDirectory(prefix="glulam-dry-run-") as directory:
         yield RunFolder(Path(directory), key)
@@ -141,6 +147,7 @@ def _facts(config: Config, base: Path, data: Dataset, versions: dict[str, str]) 
     span = {} if raw.time is None else {"since": _iso(raw.time[0]), "until": _iso(raw.time[-1])}
     name, params = data.label
     return {
+        "config_name": f"{name} of {Path(config.data.path).name}",
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "config": to_toml(config),
         "config_sha256": digest(config),
@@ -175,19 +182,21 @@ class _Run:
         model = None
         if self.config.gates.not_worse_than:
             model = champions.check_champion(self.base / self.config.gates.not_worse_than, self.data)
-        if self.config.tune.enabled:
-            self._tune()
-        judged = Evaluator(self.config, self.data, self.folder, self.say).judge(model)
+        tuned = self._tune() if self.config.tune.enabled else ()
+        judged = Evaluator(self.config, self.data, self.folder, self.say).judge(model, tuned)
         suspicions, checked = self._look_for_leaks(judged)
         data = judged.data  # with the selected features only, if that paid
         self.say(f"final fit on {len(data):,} rows")
+        begun = time.perf_counter()
         ensemble = final_ensemble(self.config, data, judged.finishing)
+        fitted = time.perf_counter()
         ensemble.training_ |= self._description(data, judged)
         file = self.folder.path / "ensemble.onnx"
         report = exporting.export(
             ensemble, file, exporter="onnx", overwrite=True, precision=self.config.output.precision,
             proof_rows=20_000, options={}, reproducible=True,
         )  # fmt: skip
+        exported = time.perf_counter()
         self.say(
             f"exported and proven: {report.rows:,} rows tried, largest difference {report.largest_difference:.1e} "
             f"({report.precision}, tolerance {report.tolerance:g})"
@@ -204,19 +213,34 @@ class _Run:
             importance=judged.importance,
             ensemble=load(file).info(),
             latency=cost,
-            facts={**self.facts, **judged.facts, "seconds": round(time.perf_counter() - self.begun, 1)},
+            facts={
+                **self.facts,
+                **judged.facts,
+                "fit_seconds": round(fitted - begun, 3),
+                "export_seconds": round(exported - fitted, 3),
+                "seconds": round(time.perf_counter() - self.begun, 3),
+            },
         )
         self._report(result)
-        return Finished(result, self.folder.path, None, None)
+        return Finished(result, ensemble, self.folder.path, None, None)
 
-    def _tune(self) -> None:
-        """Search parameters, and take what was found if it is better on rows that the search did not see."""
+    def _tune(self) -> tuple[Comparison, ...]:
+        """Search parameters; take what was found if it is better on rows that the search did not see."""
         from glulam.training.tuning import tune
 
         self.say("tuning")
         found = tune(self.data, self.config, base=self.base, progress=False)
+        self.say(found.verdict)
         self.config = found.config
-        self.facts["tuned"] = {"adopted": found.adopted, "params": found.params}
+        self.facts["tuned"] = {
+            "adopted": found.adopted,
+            "params": found.params,
+            "holdout": found.holdout,
+            "verdict": found.verdict,
+        }
+        if found.adopted and "test_size" not in found.config.evaluation.params:
+            self.facts["warnings"] = ["some tested rows are those that parameters were searched on, which flatters"]
+        return (found.comparison,)
 
     def _look_for_leaks(self, judged: Judged) -> tuple[tuple[Suspicion, ...], tuple[str, ...]]:
         config, answers = self.config, judged.evaluation.out_of_fold
@@ -297,12 +321,3 @@ def summary(result: RunResult) -> dict[str, Any]:
         "latency": result.latency,
         "passed": result.passed,
     }  # fmt: skip
-
-
-def _put_in_place(folder: Path, out: Path, saved: Path, *, overwrite: bool) -> None:
-    """Copy the exported file and the trained ensemble to where the config wants them, each in one step."""
-    with atomic_directory(saved, overwrite=overwrite) as temporary:
-        for each in (folder / "ensemble.trained").iterdir():
-            (temporary / each.name).write_bytes(each.read_bytes())
-    with atomic_file(out, overwrite=overwrite) as target:
-        target.write((folder / "ensemble.onnx").read_bytes())

@@ -14,7 +14,7 @@ from glulam.dataset import Dataset
 from glulam.ensemble import EnsembleClassifier, EnsembleRegressor
 from glulam.errors import ConfigError
 from glulam.schema import FeatureSchema
-from glulam.training.bootstrap import block_length, draw_counts
+from glulam.training.bootstrap import counts_for
 from glulam.training.config import EvaluationConfig
 from glulam.training.folds import make_folds
 from glulam.training.measuring import compare
@@ -98,8 +98,7 @@ def choose_features(
         some.append(everything[-1] if same else _scores(with_features(data, selection.kept), train, test, made))
     order = np.argsort(tested, kind="stable")  # neighbours in time are neighbours in blocks
     first, second = (np.concatenate(scores)[order] for scores in (some, everything))
-    block = block_length(len(order), data.horizon, ordered)
-    counts = draw_counts(len(order), block=block, n_draws=n_draws, seed=seed)
+    counts = counts_for(data, tested[order], ordered=ordered, n_draws=n_draws, seed=seed)
     comparison = compare(
         "features: selected against all", metric, data.y[tested[order]], _answers(first), _answers(second), counts
     )

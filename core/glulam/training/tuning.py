@@ -22,7 +22,7 @@ import numpy as np
 from glulam import plugins
 from glulam.dataset import Dataset
 from glulam.errors import ConfigError
-from glulam.training._holdout import WHAT, compare_on_holdout, split_holdout
+from glulam.training._holdout import WHAT, Holdout, compare_on_holdout, split_holdout
 from glulam.training._member import MemberSearch, with_params
 from glulam.training._study import ERROR, counted, open_storage, open_study, required_optuna
 from glulam.training._workers import PARAMS, Trials
@@ -70,7 +70,8 @@ class TuneResult:
         whether the tuned ensemble is the better one there by the point estimate; ``comparison.better`` says
         whether that is more than chance
     config
-        what to go on with: with the best parameters if they are adopted, else as it was given
+        what to go on with: with the best parameters if they are adopted, and then with walk-forward folds that test
+        rows of the holdout only; else as it was given
     complete
         whether the budget of trials is used up; False where time ran out first
     """
@@ -169,8 +170,20 @@ def tune(data: Dataset, config: Config, *, base: Path, progress: bool, resume: b
     adopted = comparison.difference.value > 0
     return TuneResult(
         members=found, metric=metric, comparison=comparison, holdout=holdout.what, adopted=adopted,
-        config=tuned if adopted else config, complete=complete, seconds=time.perf_counter() - begun,
+        config=_tested_beyond(tuned, data, holdout) if adopted else config, complete=complete,
+        seconds=time.perf_counter() - begun,
     )  # fmt: skip
+
+
+def _tested_beyond(config: Config, data: Dataset, holdout: Holdout) -> Config:
+    """Return a tuned config whose walk-forward tests rows that the search never saw only: others would flatter it."""
+    evaluation = config.evaluation
+    tested = sum(len(test) for _, test in holdout.folds)
+    splitter = choose_splitter(evaluation, data)
+    if splitter.name != "walk_forward" or tested < evaluation.folds:
+        return config
+    params = {**evaluation.params, "test_size": tested // evaluation.folds}
+    return config.model_copy(update={"evaluation": evaluation.model_copy(update={"params": params})})
 
 
 def _metric(config: Config, data: Dataset) -> str:

@@ -1,1 +1,1 @@
-"""A model and a voting strategy for glulam; each is one file."""
+"""A model, a voting strategy and a metric for glulam; each is one file."""

@@ -4,12 +4,13 @@ import numpy as np
 import optuna
 import pytest
 from glulam_example.linear import Linear
+from glulam_example.matthews import Matthews
 from glulam_example.median import Median
 
 from glulam.errors import UnsupportedModelError
 from glulam.program import Task
 from glulam.schema import FeatureSchema
-from glulam.testing import check_model_plugin, check_voting_strategy
+from glulam.testing import check_metric, check_model_plugin, check_voting_strategy
 
 
 def test_linear_keeps_the_contract() -> None:
@@ -45,6 +46,20 @@ def test_median_of_known_values(values: list[float], weights: list[float], media
     """The weighted median is the one worked out by hand, ties and zero weights among them."""
     votes = np.array(values).reshape(1, -1, 1)
     assert Median().combine(votes, np.array(weights, dtype=float))[0, 0] == pytest.approx(median)
+
+
+def test_matthews_keeps_the_contract() -> None:
+    """The metric does all that a metric must."""
+    check_metric(Matthews)
+
+
+def test_matthews_is_not_taken_in_by_always_saying_yes() -> None:
+    """It is 1 for right labels, and 0 for labels that do not look at their rows, however common the class is."""
+    y = np.array([1, 1, 1, 0])
+    scores = np.eye(2)[y]
+    assert Matthews().score(y, scores, y) == pytest.approx(1.0)
+    assert Matthews().score(y, scores, 1 - y) == pytest.approx(-1.0)
+    assert Matthews().score(y, scores, np.ones(4, dtype=int)) == 0.0
 
 
 def test_unbounded_inputs_are_refused() -> None:

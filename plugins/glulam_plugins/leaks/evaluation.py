@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from glulam.errors import ConfigError
 from glulam.hookspecs import hookimpl
 from glulam.trainspecs import Fold, LeakCase, LeakCheck, Suspicion
 from glulam_plugins.leaks._measuring import (
@@ -142,6 +143,8 @@ class ImplausibleScore(LeakCheck):
     title = "Skill that cannot be, on the future of a price"
 
     def __init__(self, most: float = 0.62) -> None:
+        if not 0.5 <= most <= 1:
+            raise ConfigError(f"leak check {self.name!r}: most: expected a skill from 0.5 to 1, got {most}")
         self.most = most
 
     def applies(self, case: LeakCase) -> bool:

@@ -1,12 +1,15 @@
 """``glulam inspect``, ``verify``, ``plugins`` and ``bench``."""
 
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
 
 import glulam as library
 from glulam.cli._bench import _random_rows
+from glulam.cli._inspect import PluginKind
+from glulam.plugins import Kind
 
 MEMBER = ["--member", "lightgbm:n_estimators=5,n_jobs=1"]
 
@@ -126,6 +129,17 @@ def test_plugins_are_listed(glulam):
     shown = glulam("plugins", "--kind", "voting").out
     assert "log_pool" in shown
     assert "lightgbm" not in shown
+
+
+def test_plugins_of_every_kind_can_be_listed(glulam):
+    """--kind takes each kind that there is, and each has a built-in plugin that can be used."""
+    assert [kind.value for kind in PluginKind] == list(get_args(Kind))
+    for kind in get_args(Kind):
+        done = glulam("plugins", "--kind", kind, "--json")
+        assert done.code == 0, done.err
+        rows = json.loads(done.out)["plugins"]
+        assert {row["kind"] for row in rows} == {kind}
+        assert any(row["available"] and row["distribution"] == "glulam" for row in rows)
 
 
 def test_plugins_say_why_one_cannot_be_used(process):

@@ -187,7 +187,8 @@ def thresholds(result: RunResult) -> Section:
     """Return what other decision thresholds would have given."""
     columns = result.evaluation.thresholds
     if "threshold" not in columns:
-        text = "There is no threshold to choose: it decides between two classes only."
+        two = len(result.data.classes) == 2
+        text = "No thresholds were tried in this run." if two else "A threshold decides between two classes only."
         return Section("thresholds", "Decision threshold", paragraph(text))
     at = columns["threshold"]
     rates = {name: values for name, values in columns.items() if name != "threshold" and _is_rate(name, values)}
@@ -202,7 +203,7 @@ def thresholds(result: RunResult) -> Section:
     position = "" if used is None else f" The dotted vertical line is the threshold in the file, {number(used)}."
     parts.append(
         reading(
-            f"Class {shorten(result.data.classes[1])} is chosen where its probability reaches the threshold: moving "
+            f"Class {shorten(result.data.classes[1])} is chosen where its probability is above the threshold: moving "
             "right trades recall for precision. A flat curve means that the exact threshold matters little.",
             position,
         )

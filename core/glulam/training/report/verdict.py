@@ -14,19 +14,23 @@ from glulam.training.results import Comparison, Interval, RunResult
 
 __all__ = ["Verdict", "banner", "compared", "honest_sentence", "section", "verdict"]
 
-Kind = Literal["passed", "failed", "leak"]
+Kind = Literal["passed", "worse", "failed", "leak", "unchecked"]
 
 _SYMBOLS = {
     "passed": "M14 33 L26 45 L47 17",
+    "worse": "M30 18 L30 42 M21 33 L30 42 L39 33",
     "failed": "M17 17 L43 43 M43 17 L17 43",
+    "unchecked": "M18 30 L42 30",
     "leak": "M30 13 L30 36 M30 45 L30 46",
 }
 _SHAPES = {
     "passed": '<circle cx="30" cy="30" r="27"/>',
+    "worse": '<path d="M30 3 L57 30 L30 57 L3 30 Z"/>',
     "failed": '<rect x="4" y="4" width="52" height="52" rx="4"/>',
+    "unchecked": '<circle cx="30" cy="30" r="27" stroke-dasharray="8 9"/>',
     "leak": '<path d="M30 3 L58 55 L2 55 Z"/>',
 }
-"""A circle, a square and a triangle: the verdict can be told without colours and without reading."""
+"""A circle, a diamond, a square, a triangle, a broken circle: the verdict can be told without colours and without reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,11 @@ class Verdict:
 
 
 def verdict(result: RunResult) -> Verdict:
-    """Return the verdict. A suspected leak comes before gates: it says that their numbers mean nothing."""
+    """Return the verdict. A suspected leak comes before gates: it says that their numbers mean nothing.
+
+    Where there was neither a gate nor a leak check, nothing has passed; and what is worse than an answer that needs no
+    ensemble, beyond doubt, is not praised for passing.
+    """
     failed = [gate.name for gate in result.gates if not gate.passed]
     gates = f"{len(failed)} of {count(len(result.gates), 'gate')} failed ({', '.join(failed)})"
     if result.suspicions:
@@ -53,9 +61,16 @@ def verdict(result: RunResult) -> Verdict:
     checks = f"{count(len(result.checked_for), 'leak check')} found nothing" if result.checked_for else (
         "no leak check was made"
     )  # fmt: skip
+    if not result.gates and not result.checked_for:
+        return Verdict("unchecked", "NOT CHECKED", f"No gate was asked for; {checks}.")
     if failed:
         return Verdict("failed", "NOT PASSED", f"{gates}; {checks}.")
     passed = f"{count(len(result.gates), 'gate')} passed" if result.gates else "No gate was asked for"
+    if result.evaluation.against_best.difference.high < 0:
+        return Verdict(
+            "worse", "WORSE THAN A BASELINE",
+            f"{passed}; {checks}; but {result.evaluation.best_baseline}, which needs no ensemble, is better.",
+        )  # fmt: skip
     return Verdict("passed", "PASSED", f"{passed}; {checks}.")
 
 
@@ -99,7 +114,10 @@ def banner(result: RunResult) -> Markup:
         f'stroke-linejoin="round" aria-hidden="true">{_SHAPES[found.kind]}<path d="{_SYMBOLS[found.kind]}"/></svg>'
     )
     sentences = [honest_sentence(result), found.why]
-    if found.kind != "passed":  # what is wrong comes before a number that may be good for that very reason
+    if found.kind not in (
+        "passed",
+        "worse",
+    ):  # what is wrong comes before a number that may be good for that very reason
         sentences.reverse()
     words = tag("div", tag("strong", found.word), tag("p", sentences[0], class_="honest"), tag("p", sentences[1]))
     return tag("div", symbol, words, class_=f"verdict {found.kind}", id="top", role="status")
@@ -130,7 +148,7 @@ def section(result: RunResult) -> Section:
                 paragraph(tag("strong", "What to do: "), each.advice), class_="suspicion",
             )
         )  # fmt: skip
-    if verdict(result).kind == "passed" and not result.evaluation.against_best.better:
+    if verdict(result).kind in ("passed", "worse") and not result.evaluation.against_best.better:
         parts.append(
             note(
                 "Passing says that nothing asked for was missed. It does not say that the ensemble is worth its keep: "
