@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
-from glulam.cli import REFUSED
+from glulam.cli import REFUSED, one_line
 from glulam.cli._show import console, facts, finish, members_table, table
-from glulam.errors import ConfigError
+from glulam.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from glulam.training.results import Comparison, Evaluation, Interval, RunResult
+    from glulam.training.config import Config
+    from glulam.training.results import Comparison, Evaluation, Interval, MetricResult, RunResult
     from glulam.training.running import Finished
 
-__all__ = ["metric_rows", "observer", "train_by_config", "windowed"]
+__all__ = ["compared_text", "metrics_table", "observer", "train_by_config", "windowed"]
 
 
 def windowed(overrides: Sequence[str], days: int | None, since: str | None, until: str | None) -> list[str]:
     """Return the overrides with those that choose a window of the data."""
+    check_window(days, since, until)
     window = {"days": days, "since": since, "until": until}
-    chosen = [f"data.{name}={value!r}" for name, value in window.items() if value is not None]
+    return [*overrides, *(f"data.{name}={value!r}" for name, value in window.items() if value is not None)]
+
+
+def check_window(days: int | None, since: str | None, until: str | None) -> None:
+    """Refuse to count days back from an end, and to name the moments as well."""
     if days is not None and (since or until):
-        raise typer.BadParameter("--days counts back from the end; leave out --since and --until", param_hint="--days")
-    return [*overrides, *chosen]
+        raise typer.BadParameter("it counts back from the end; leave out --since and --until", param_hint="--days")
 
 
 def observer(screen: Console, *, quiet: bool, verbose: bool) -> Callable[[str], None]:
@@ -60,29 +67,63 @@ def train_by_config(
 
     if resume and dry_run:
         raise typer.BadParameter("a dry run writes nothing that could be resumed", param_hint="--resume")
+    if quiet and verbose:
+        raise typer.BadParameter("with --quiet nothing is printed; choose one of them", param_hint="--verbose")
+    if not config_file.exists():
+        raise typer.BadParameter(
+            f"{config_file}: no such file; write one with: glulam init, or name one by --config", param_hint="--config"
+        )
     config = load_config(config_file, overrides=overrides)
     check_names(config)
-    say = observer(console(), quiet=quiet or ctx.obj.json, verbose=verbose)
-    try:
+    _check_inputs(config, config_file)
+    # With --json, stdout is the document's; what is said then goes to stderr, where it was asked for.
+    say = observer(console(), quiet=quiet or (ctx.obj.json and not verbose), verbose=verbose)
+    with _saying_how_to_go_on():
         finished = train(
             config, base=config_file.parent, resume=resume, dry_run=dry_run,
             overwrite=force or config.output.overwrite, say=say,
         )  # fmt: skip
-    except KeyboardInterrupt:
-        if not dry_run:
-            say("interrupted: what is done is kept; go on with: glulam train --resume")
-        raise
-    document = _document(finished)
     if not quiet or ctx.obj.json:
-        finish(ctx, document, lambda screen: _show(screen, finished))
-    if finished.out is None and not dry_run:
-        raise ConfigError("not put in place: " + "; ".join(_reasons(finished.result)) + _where(finished))
-    if dry_run and not finished.result.passed:
+        finish(ctx, _document(finished), lambda screen: _show(screen, finished))
+    if finished.out is None and (reasons := _reasons(finished.result)):
+        # Not raised: a second document would follow the one that is printed.
+        where = f"; see {finished.folder / 'report.html'}" if finished.folder else ""
+        print(f"glulam: error: not put in place: {one_line('; '.join(reasons) + where)}", file=sys.stderr)
         raise typer.Exit(REFUSED)
 
 
-def _where(finished: Finished) -> str:
-    return f"; the report is {finished.folder / 'report.html'}" if finished.folder else ""
+def _check_inputs(config: Config, config_file: Path) -> None:
+    """Refuse, as wrong usage, a config whose inputs are not there, or that would be written over."""
+    inputs = {"data.path": config.data.path, "gates.not_worse_than": config.gates.not_worse_than}
+    advice = {
+        "data.path": f"correct data.path, which is relative to the directory of {config_file}",
+        "gates.not_worse_than": 'name the present ensemble.onnx, or leave the gate out for the first one: --set '
+        '\'gates.not_worse_than=""\'',
+    }
+    for key, given in inputs.items():
+        path = config_file.parent / given
+        if given and not path.exists():
+            raise typer.BadParameter(f"{path}: no such file; {advice[key]}", param_hint=key)
+    out = config_file.parent / config.output.path
+    if out.exists() and out.samefile(config_file):
+        raise typer.BadParameter(f"{out} is the config; choose another name", param_hint="output.path")
+
+
+@contextlib.contextmanager
+def _saying_how_to_go_on() -> Iterator[None]:
+    """Say of a run that was stopped, or that found the disk full, how it goes on."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        for note in getattr(stop, "__notes__", ()):
+            print(f"glulam: {one_line(note)}", file=sys.stderr)
+        raise
+    except (ArtifactError, OSError) as error:
+        notes = getattr(error, "__notes__", [])
+        if not notes and isinstance(error, ArtifactError):
+            raise
+        said = f"{error.filename or 'a file'}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+        raise ArtifactError("; ".join([said, *notes])) from error
 
 
 def _reasons(result: RunResult) -> list[str]:
@@ -92,10 +133,11 @@ def _reasons(result: RunResult) -> list[str]:
 
 
 def _document(finished: Finished) -> dict[str, Any]:
+    from glulam.training.folder import plain
     from glulam.training.running import summary
 
     result = finished.result
-    return {
+    document: dict[str, Any] = plain({
         "out": finished.out,
         "saved": finished.saved,
         "folder": finished.folder,
@@ -103,53 +145,60 @@ def _document(finished: Finished) -> dict[str, Any]:
         "members": result.ensemble.get("members"),
         "parity": result.ensemble.get("parity"),
         "seconds": result.facts.get("seconds"),
+        "refused": _reasons(result),
         **summary(result),
-    }
+    })  # fmt: skip
+    return document
 
 
-def metric_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """Return a row a metric: its interval, the best baseline by it, and the other baselines' values."""
-    names = list(evaluation.metrics[0].baselines)
-    return [
-        (each.title, interval_text(each.ensemble), *(f"{each.baselines[name].value:.4g}" for name in names))
-        for each in evaluation.metrics
-    ]
-
-
-def interval_text(found: Interval) -> str:
-    """Return a value with its interval; a dash where it is undefined."""
-    if found.value != found.value:
+def number_text(value: float) -> str:
+    """Return a figure as tables have it; a dash where it is undefined."""
+    if value != value:
         return "-"
-    ends = "" if found.low != found.low else f" ({found.low:.3f} to {found.high:.3f})"
-    return f"{found.value:.3f}{ends}"
+    return f"{value:.3f}" if value == 0 or 0.01 <= abs(value) < 10_000 else f"{value:.3g}"
 
 
-def metrics_table(evaluation: Evaluation) -> Any:
-    """Return the table of metrics."""
-    columns = (
-        "metric",
-        "ensemble (95 %)>",
-        *(f"{name.replace('_', ' ')}>" for name in evaluation.metrics[0].baselines),
-    )
-    return table("Out of fold", columns, metric_rows(evaluation))
+def percent_text(value: float) -> str:
+    """Return a share as percent; a dash where it is undefined."""
+    return "-" if value != value else f"{value:.1%}".replace("%", " %")
+
+
+def interval_text(found: Interval, text: Callable[[float], str] = number_text) -> str:
+    """Return a value with its interval, as far as they are defined."""
+    ends = "" if found.low != found.low else f" ({text(found.low)} to {text(found.high)})"
+    return text(found.value) + ends
+
+
+def metrics_table(title: str, metrics: Sequence[MetricResult]) -> Any:
+    """Return a row a metric: the ensemble's with its interval, and each baseline's, in 80 columns."""
+    names = list(metrics[0].baselines)
+    made = table(title, ("metric", "ensemble\n(95 %)>", *("\n".join(name.split("_")) + ">" for name in names)), ())
+    for each in metrics:
+        # A line for the value and one for its interval: beside each other they would leave no room for baselines.
+        ours = interval_text(each.ensemble).replace(" (", "\n(", 1)
+        made.add_row(one_line(each.title), ours, *(number_text(each.baselines[name].value) for name in names))
+    made.columns[1].no_wrap = True
+    return made
+
+
+def compared_text(found: Comparison) -> str:
+    """Return a difference with its interval, in the metric's unit; positive where the first way is better."""
+    difference = found.difference
+    return f"{difference.value:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
 
 
 def _show(screen: Console, finished: Finished) -> None:
     result = finished.result
     evaluation = result.evaluation
-    screen.print(metrics_table(evaluation))
+    screen.print(metrics_table("Out of fold: answers to rows that the models had not seen", evaluation.metrics))
     compared = [evaluation.against_best, *evaluation.comparisons]
     screen.print(
         table(
             "Compared on the same rows",
             ("what", "metric", "better by (95 %)>", ""),
-            (
-                (each.what, each.metric, f"{each.difference.value:+.4f} ({each.difference.low:+.4f} to "
-                 f"{each.difference.high:+.4f})", _verdict(each))
-                for each in compared
-            ),
+            ((each.what, each.metric, compared_text(each), verdict(each)) for each in compared),
         )
-    )  # fmt: skip
+    )
     if evaluation.backtest is not None:
         _show_backtest(screen, evaluation)
     if result.ensemble:
@@ -172,7 +221,7 @@ def _show(screen: Console, finished: Finished) -> None:
     )  # fmt: skip
 
 
-def _verdict(found: Comparison) -> str:
+def verdict(found: Comparison) -> str:
     """Return whether a difference is more than chance."""
     if found.better:
         return "better"
@@ -184,11 +233,14 @@ def _show_backtest(screen: Console, evaluation: Evaluation) -> None:
     if found is None:
         return
     names = {
-        "total_return": "return", "annual_return": "return a year", "max_drawdown": "largest drawdown",
-        "sharpe": "Sharpe ratio", "turnover": "turnover a year", "exposure": "share of time in the market",
+        "total_return": ("return", percent_text), "annual_return": ("return a year", percent_text),
+        "max_drawdown": ("largest drawdown", percent_text), "sharpe": ("Sharpe ratio", number_text),
+        "turnover": ("turnover a year", number_text), "exposure": ("time in the market", percent_text),
     }  # fmt: skip
     rows = (
-        (title, interval_text(found.strategy[name]), interval_text(found.hold[name])) for name, title in names.items()
+        (title, interval_text(found.strategy[name], text), interval_text(found.hold[name], text))
+        for name, (title, text) in names.items()
     )
-    title = f"Backtest, fee {found.settings['fee']:.2%} and slippage {found.settings['slippage']:.2%} each way"
+    fee, slippage = found.settings["fee"], found.settings["slippage"]
+    title = f"Backtest of these answers; fee {fee:.2%} and slippage {slippage:.2%} of the value, each way"
     screen.print(table(title, ("", "signals (95 %)>", "buy and hold (95 %)>"), rows))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from glulam._fitting import fit_members, native_votes
 from glulam.dataset import Dataset
-from glulam.errors import ConfigError
+from glulam.errors import ConfigError, GlulamError
 from glulam.members import Member, resolve
 from glulam.program import Task
 from glulam.schema import FeatureSchema
@@ -49,7 +49,10 @@ def make_members(config: Config, task: Task, schema: FeatureSchema) -> list[Memb
     made = []
     for name, given in config.members.items():
         plugin = given.plugin or name
-        member = resolve([(plugin, given.params)], task, schema, prefit=False)[0]
+        try:
+            member = resolve([(plugin, given.params)], task, schema, prefit=False)[0]
+        except ConfigError as error:  # it knows the plugin's name, the user another
+            raise ConfigError(str(error).replace(f"member {plugin!r}", f"member {name!r}", 1)) from error
         settings = _settings(member.estimator, given.params, config.seed)
         if settings:
             member.estimator.set_params(**settings)
@@ -78,7 +81,16 @@ def given_weights(config: Config) -> Float64:
 def fit_fold(config: Config, data: Dataset, train: Array, test: Array, *, where: str) -> FoldFit:
     """Fit the members on some rows and ask them about others."""
     members = make_members(config, data.task, data.schema)
-    fitted = _fitted(members, data.X[train], data.y[train], data, where)
+    try:
+        fitted = _fitted(members, data.X[train], data.y[train], data, where)
+    except (GlulamError, MemoryError):
+        raise
+    except Exception as error:  # each library has its own for parameters that it does not take
+        params = {name: given.params for name, given in config.members.items() if given.params}
+        raise ConfigError(
+            f"{where}: a member could not be fitted: {str(error).rstrip('. ')}; correct its params, if it is one of "
+            f"them; they are {params}"
+        ) from error
     votes = native_votes(members, fitted, data.X[test], data.task)
     total = np.zeros(len(data.schema))
     for member, model, weight in zip(members, fitted, given_weights(config), strict=True):

@@ -138,8 +138,10 @@ def _locked(path: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ArtifactError(f"{path}: another process is at this run; wait for it, or end it") from error
-        yield
-        (path / _LOCK).unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            (path / _LOCK).unlink(missing_ok=True)
 
 
 def plain(value: Any) -> Any:
