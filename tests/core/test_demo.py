@@ -15,7 +15,7 @@ from sklearn.ensemble import RandomForestClassifier
 import glulam
 from glulam import _memory
 from glulam.cli import _demo_screen as screen
-from glulam.cli import _demo_serving, _demo_speed, _demo_stages
+from glulam.cli import _demo_serving, _demo_speed, _demo_stages, _shipped
 from glulam.cli.demo import run
 from glulam.errors import ArtifactError, ArtifactExistsError, FeatureError, GlulamError, ProofError
 from glulam.members import DEFAULT_MEMBERS, DEFAULT_WEIGHTS
@@ -29,7 +29,7 @@ SMALL = [(name, {"n_estimators": 10, "n_jobs": 1}) for name in ("lightgbm", "xgb
 @pytest.fixture(scope="module")
 def history(tmp_path_factory):
     """Return the path of the first 1,500 real candles."""
-    source = Path(__file__).parents[2] / "examples" / "data" / _demo_stages.CANDLES
+    source = Path(__file__).parents[2] / "examples" / "data" / _shipped.CANDLES
     with gzip.open(source, "rt") as lines:
         text = "".join(line for line, _ in zip(lines, range(1 + CANDLES), strict=False))
     path = tmp_path_factory.mktemp("history") / "candles.csv"
@@ -275,12 +275,12 @@ def test_out_must_be_a_directory(history, tmp_path):
 
 def test_packaged_candles_come_first(tmp_path, monkeypatch):
     """The installed package's candles are taken where they are, the checkout's otherwise."""
-    assert _demo_stages._shipped().is_file()
-    monkeypatch.setattr(_demo_stages.resources, "files", lambda package: tmp_path)
+    assert _shipped.shipped().is_file()
+    monkeypatch.setattr(_shipped.resources, "files", lambda package: tmp_path)
     (tmp_path / "data").mkdir()
-    packaged = tmp_path / "data" / _demo_stages.CANDLES
+    packaged = tmp_path / "data" / _shipped.CANDLES
     packaged.touch()
-    assert _demo_stages._shipped() == packaged
+    assert _shipped.shipped() == packaged
 
 
 def test_blocked_package_is_missing_and_remembered():

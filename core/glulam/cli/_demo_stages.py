@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glulam import plugins
+from glulam.cli._shipped import shipped
 from glulam.errors import ArtifactError, FeatureError, GlulamError, ProofError
 from glulam.proof import TOLERANCE
 from glulam.runtime import load
@@ -28,7 +28,6 @@ __all__ = [
     "serve",
 ]  # fmt: skip
 
-CANDLES = "btcusdt_4h_2018_2023.csv.gz"
 FOLDS = 5
 LEAST_CANDLES = 500
 SERVED_ROWS = 1_000
@@ -44,12 +43,6 @@ Float32 = npt.NDArray[np.float32]
 # -- data -----------------------------------------------------------------------------------
 
 
-def _shipped() -> Traversable:
-    """Return the candles in the installed package, or those of the checkout."""
-    packaged = resources.files("glulam.cli") / "data" / CANDLES
-    return packaged if packaged.is_file() else Path(__file__).parents[3] / "examples" / "data" / CANDLES
-
-
 def read_candles(path: Path | None) -> dict[str, Any]:
     """Check the candles, and return the results of this stage.
 
@@ -61,7 +54,7 @@ def read_candles(path: Path | None) -> dict[str, Any]:
     import pyarrow
     from pyarrow import csv
 
-    file = _shipped() if path is None else path
+    file = shipped() if path is None else path
     if not file.is_file():
         raise ArtifactError(
             f"demo: no candles at {file}; give a CSV file with timestamp, open, high, low, close and volume, "
@@ -106,7 +99,7 @@ def make_config(candles: Path, directory: Path, members: Sequence[Any] | None) -
 
 def run_training(file: Path | None, directory: Path, members: Sequence[Any] | None) -> Finished:
     """Evaluate, look for leaks, fit, export, prove and report, as `glulam train` does."""
-    with resources.as_file(_shipped() if file is None else file) as local:
+    with resources.as_file(shipped() if file is None else file) as local:
         return train(make_config(local, directory, members), base=local.parent)
 
 

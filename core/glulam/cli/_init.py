@@ -102,9 +102,9 @@ def _show(screen: Console, document: Mapping[str, Any]) -> None:
 
 def _copied_candles(out: Path, *, overwrite: bool) -> Path:
     """Copy the shipped candles beside the config; those that are there already stay. Return where they are."""
-    from glulam.cli._demo_stages import CANDLES, _shipped
+    from glulam.cli._shipped import CANDLES, shipped
 
-    content = _shipped().read_bytes()
+    content = shipped().read_bytes()
     place = out.parent / CANDLES
     if place.is_file() and place.read_bytes() == content:
         return place
