@@ -10,11 +10,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from glulam import EnsembleClassifier, export, load
+from glulam.training.loading import load_config
+from glulam.training.running import train
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "bad-input.md"
 NAMES = ["open", "close", "volume"]
@@ -132,6 +136,93 @@ BY_FILE = {
     "ONNX file of another program": foreign,
 }
 
+CANDLES = Path(__file__).parents[1] / "examples" / "data" / "btcusdt_4h_2018_2023.csv.gz"
+CONFIG = """
+data.path = "candles.csv"
+data.time = "timestamp"
+features.generators = ["technical"]
+label = "next_direction"
+evaluation.folds = 3
+[members.forest]
+plugin = "random_forest"
+params = {}
+"""
+
+
+def wrong(*overrides):
+    """Return what trains by the config with some keys changed."""
+    return lambda folder: trained_by(folder, *overrides)
+
+
+def trained_by(folder, *overrides, **options):
+    """Train by the config of a folder."""
+    train(load_config(folder / "glulam.toml", overrides=overrides, environ={}), base=folder, **options)
+
+
+def rewritten(change):
+    """Return what trains on candles whose rows were changed."""
+
+    def run(folder):
+        head, *rows = (folder / "candles.csv").read_text().splitlines()
+        (folder / "candles.csv").write_text("\n".join([head, *change(rows)]) + "\n")
+        trained_by(folder)
+
+    return run
+
+
+def no_toml(folder):
+    """Train by a config that breaks off."""
+    (folder / "glulam.toml").write_text("seed = = 7\n")
+    trained_by(folder)
+
+
+def no_config(folder):
+    """Train by a config that is not there."""
+    (folder / "glulam.toml").unlink()
+    trained_by(folder)
+
+
+def locked_study(folder):
+    """Tune while another process does."""
+    import fcntl
+
+    with (folder / "tuning.sqlite3.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        trained_by(folder, "tune.enabled=true", f"tune.storage='{folder / 'tuning.sqlite3'}'")
+
+
+BY_RUN = {
+    "config that is not there": no_config,
+    "config that is no TOML": no_toml,
+    "unknown key in a config": wrong("ensemble.votting=hard"),
+    "wrong type in a config": wrong("evaluation.folds=five"),
+    "unknown member in a config": wrong("members.xgbost.weight=1"),
+    "unknown metric": wrong("evaluation.metrics=['aucc']"),
+    "unknown label": wrong("label=next_dirction"),
+    "parameter that a member does not have": wrong("members.forest.params.trees=3"),
+    "parameter that a member cannot be fitted with": wrong("members.forest.params.max_depth=-3"),
+    "data file that is not there": wrong("data.path=nope.csv"),
+    "column of labels that is not there": wrong("label={name='column', column='up'}"),
+    "too few rows for the folds": wrong("evaluation.folds=100"),
+    "labels that are all equal": wrong("label={name='return_above', bars=1, threshold=0.9}"),
+    "labels that are all equal in a fold": wrong("label={name='return_above', bars=1, threshold=0.07}"),
+    "unsorted times": rewritten(lambda rows: [rows[1], rows[0], *rows[2:]]),
+    "repeated times": rewritten(lambda rows: [rows[0], *rows]),
+    "repeated times with other values": rewritten(
+        lambda rows: [rows[0], rows[0].replace("13715.65", "13715.66"), *rows[1:]]
+    ),
+    "times without a zone": rewritten(lambda rows: [row.replace("Z", "") for row in rows]),
+    "times with and without a zone": rewritten(lambda rows: [*rows[:7], rows[7].replace("Z", ""), *rows[8:]]),
+    "times of several zones": rewritten(lambda rows: [*rows[:7], rows[7].replace("Z", "+01:00"), *rows[8:]]),
+    "folds that test on the past": wrong("evaluation.splitter=stratified_k_fold"),
+    "output in the place of the data": wrong("output.path=candles.csv", "output.overwrite=true"),
+    "output in a directory that does not exist": wrong("output.path=nowhere/e.onnx"),
+    "directory of runs that is a file": wrong("output.runs=candles.csv"),
+    "champion that is not there": wrong("gates.not_worse_than=champion.onnx"),
+    "nothing to resume": lambda folder: trained_by(folder, resume=True),
+    "study locked by another process": locked_study,
+}
+
 PRELUDE = """
 import importlib.abc, os, signal, resource, sys
 from pathlib import Path
@@ -212,6 +303,19 @@ def test_files(trained, tmp_path, what):
     check(what, caught.type.__name__, str(caught.value))
 
 
+@pytest.mark.parametrize("what", BY_RUN)
+def test_runs(tmp_path, what):
+    """A config, or data, that cannot be trained by is refused in the words of the document, and leaves no file."""
+    pa.csv.write_csv(pa.csv.read_csv(CANDLES).slice(0, 320), tmp_path / "candles.csv")
+    (tmp_path / "glulam.toml").write_text(CONFIG)
+    with pytest.raises(Exception, match=r".+") as caught:
+        BY_RUN[what](tmp_path)
+    check(what, caught.type.__name__, str(caught.value))
+    assert "\n" not in str(caught.value)
+    inputs = ("candles.csv", "glulam.toml", "tuning.sqlite3.lock")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name not in inputs]
+
+
 @pytest.mark.parametrize("what", BY_PROCESS)
 def test_machines(trained, what):
     """A missing library, a locked directory and a full disk are refused in the words of the document."""
@@ -231,4 +335,4 @@ def test_machines(trained, what):
 
 def test_every_line_of_the_document_is_run():
     """The document has no line without a test, and no test is without its line."""
-    assert set(documented()) == {*BY_TRAINED, *BY_FIT, *BY_FILE, *BY_PROCESS}
+    assert set(documented()) == {*BY_TRAINED, *BY_FIT, *BY_FILE, *BY_RUN, *BY_PROCESS}

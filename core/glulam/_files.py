@@ -18,16 +18,19 @@ __all__ = ["atomic_directory", "atomic_file", "check_target"]
 def check_target(path: Path, *, overwrite: bool) -> None:
     """Raise before any work is done if ``path`` cannot be written.
 
-    ArtifactExistsError if it is there and ``overwrite`` is not; ArtifactError if its directory is
-    missing or may not be written.
+    ArtifactExistsError if it is there and ``overwrite`` is not; ArtifactError if it is a device or a pipe, which
+    would be replaced and not written to, or if its directory is missing or may not be written.
     """
     parent = path.parent
     try:
         exists, has_parent = path.exists(), parent.is_dir()
+        special = exists and not path.is_file() and not path.is_dir()
     except OSError as error:
         raise ArtifactError(
             f"{path}: cannot be reached: {error.strerror}; choose another or change permissions"
         ) from error
+    if special:
+        raise ArtifactError(f"{path} is a device or a pipe, not a file; choose another name")
     if exists and not overwrite:
         raise ArtifactExistsError(
             f"{path} exists; choose another name, or overwrite it with overwrite=True (--force on the command line)"

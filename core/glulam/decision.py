@@ -65,7 +65,7 @@ class Decision:
         if abstain_label is None:
             if kind not in "iu":
                 raise ConfigError(
-                    f"abstain_label: the classes are {list(classes)}; only integer classes have a default "
+                    f"abstain_label: the classes are {classes.tolist()}; only integer classes have a default "
                     f"({ABSTAIN_DEFAULT}). Give a label of the classes' own type that none of them has"
                 )
             abstain_label = ABSTAIN_DEFAULT

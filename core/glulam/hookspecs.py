@@ -309,6 +309,8 @@ class FeatureGenerator(ABC):
     """Makes a feature table from a raw one, in time order, reading nothing later than its row."""
 
     name: ClassVar[str]
+    distributions: ClassVar[tuple[str, ...]] = ()
+    """Distributions that decide about the values, whose versions a run records."""
     columns: tuple[str, ...]
     """Names of the features that `generate` returns, in order: the class's, or an instance's by its parameters."""
     warm_up: int

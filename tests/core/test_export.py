@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import signal
 import stat
 import subprocess
@@ -190,6 +191,18 @@ def test_targets_that_can_not_be_written_are_named(fitted, tmp_path):
         fitted.export(tmp_path / "folder", overwrite=True, proof_rows=1_000)
     fitted.export(target, overwrite=True, proof_rows=1_000)
     assert load(target).info()["task"] == "binary"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_replaced(tmp_path):
+    """A device or a pipe would be gone, not written to; it stays, even where overwriting is asked for."""
+    from glulam._files import check_target
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ArtifactError, match="pipe is a device or a pipe, not a file; choose another name"):
+        check_target(pipe, overwrite=True)
+    assert pipe.is_fifo()
 
 
 UNPRIVILEGED = """

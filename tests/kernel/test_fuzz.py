@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -25,12 +26,14 @@ def has_compiler() -> bool:
     found = shutil.which("clang++") or shutil.which("g++")
     if sys.platform != "linux" or found is None:
         return False
-    tried = subprocess.run(
-        [found, "-x", "c++", "-fsanitize=address,undefined", "-", "-o", "/dev/null"],
-        input=b"int main() {}",
-        capture_output=True,
-        check=False,
-    )
+    # Not to /dev/null, which a linker that root runs would replace by a file.
+    with tempfile.TemporaryDirectory() as directory:
+        tried = subprocess.run(
+            [found, "-x", "c++", "-fsanitize=address,undefined", "-", "-o", f"{directory}/tried"],
+            input=b"int main() {}",
+            capture_output=True,
+            check=False,
+        )
     return tried.returncode == 0
 
 

@@ -222,7 +222,7 @@ def evaluation(data: Dataset) -> tuple[Evaluation, np.ndarray]:
             best, against = _against_best(own, ways, 1 if greater else -1, metrics[0], bounded)
     what = f"ensemble against {best}"
     return Evaluation(
-        splitter="walk-forward, 5 expanding folds, horizon 1, embargo 0", ordered=True, folds=tuple(folds),
+        splitter="WalkForward(n_splits=5, horizon=1)", ordered=True, folds=tuple(folds),
         out_of_fold=oof, metrics=tuple(metrics), best_baseline=best,
         against_best=Comparison(what, metrics[0].name, against),
         thresholds=_thresholds(y, oof.scores) if data.task == "binary" else {},
@@ -330,13 +330,12 @@ def _facts(data: Dataset, started: float) -> dict[str, Any]:
     equal, auto = dict.fromkeys(MEMBERS, 0.5), dict(zip(MEMBERS, (0.71, 0.29), strict=True))
     return {
         "config": CONFIG, "config_name": "btcusdt-4h-direction", "started": "2026-03-01T06:00:00+00:00",
-        "seconds": time.perf_counter() - started, "glulam": "0.2.0", "seed": 42,
-        "versions": {"lightgbm": "4.7.0", "scikit-learn": "1.9.1", "numpy": "2.4.0"},
+        "seconds": time.perf_counter() - started, "seed": 42, "config_sha256": hashlib.sha256(CONFIG.encode()).hexdigest(),
+        "versions": {"glulam": "0.2.0", "lightgbm": "4.7.0", "scikit-learn": "1.9.1", "numpy": "2.4.0"},
         "git": {"revision": "3f2c9a7b", "dirty": True},
         "data": {"source": "candles.csv.gz", "rows": len(data.raw), "sha256": data.raw.sha256, "since": "", "until": "",
                  "findings": [*data.raw.findings]},
         "features": data.schema.names, "label": "" if data.task == "regression" else "direction of the next bar",
-        "files": {"model": "ensemble.onnx", "report": "report.html", "metrics": "metrics.json"},
         "exceptions": ["ensemble.onnx holds the time of its training"], "warnings": [],
         "weights": {"given": given, "equal": equal, "auto": auto, "used": given},
     }  # fmt: skip
@@ -401,8 +400,8 @@ def hostile(result: RunResult) -> RunResult:
     )  # fmt: skip
     facts = {
         **result.facts, "config": f"# </code></pre>{EVIL}", "config_name": EVIL, "label": EVIL, "features": names,
-        "versions": {EVIL: EVIL}, "files": {EVIL: EVIL}, "exceptions": [EVIL], "warnings": [EVIL], "collisions": [EVIL],
-        "git": {"revision": EVIL, "dirty": False}, "started": EVIL, "glulam": EVIL,
+        "versions": {EVIL: EVIL, "glulam": EVIL}, "exceptions": [EVIL], "warnings": [EVIL], "config_sha256": EVIL,
+        "git": {"revision": EVIL, "dirty": False}, "started": EVIL,
         "data": {"source": EVIL, "rows": 1, "sha256": EVIL, "since": EVIL, "until": EVIL, "findings": [EVIL]},
         "weights": {EVIL: {EVIL: 1.0, f"{EVIL}2": 2.0}},
     }  # fmt: skip

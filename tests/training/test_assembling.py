@@ -399,3 +399,24 @@ def test_values_that_float32_cannot_tell_apart_are_a_finding(tmp_path):
     config = Config.model_validate({"data": {"path": "rows.csv"}, "label": {"name": "column", "column": "y"}})
     data = make_dataset(read_raw(config.data, tmp_path, needs_time=False), config)
     assert any("distinct float64 values become equal in float32" in finding for finding in data.raw.findings)
+
+
+def test_a_column_without_a_name_is_refused_until_it_is_dropped(tmp_path):
+    """The row numbers that pandas writes are neither taken for a feature nor left out silently."""
+    rows = "".join(f"{row},{row % 7},{row % 2}\n" for row in range(30))
+    (tmp_path / "t.csv").write_text(",a,y\n" + rows)
+    given = {"data": {"path": "t.csv"}, "label": {"name": "column", "column": "y"}}
+    config = Config.model_validate(given)
+    raw = read_raw(config.data, tmp_path, needs_time=False)
+    with pytest.raises(FeatureError, match=r'a column has no name \(number 1 .* leave it out by data.drop = \[""\]'):
+        make_dataset(raw, config)
+    config = Config.model_validate(given | {"data": {"path": "t.csv", "drop": [""]}})
+    assert make_dataset(read_raw(config.data, tmp_path, needs_time=False), config).schema.names == ["a"]
+
+
+def test_a_misspelt_label_is_told_before_the_features(tmp_path):
+    """The column that was meant holds text, but what is wrong is the name."""
+    (tmp_path / "t.csv").write_text("a,churn\n" + "1,yes\n2,no\n" * 20)
+    config = Config.model_validate({"data": {"path": "t.csv"}, "label": {"name": "column", "column": "chrun"}})
+    with pytest.raises(FeatureError, match="label 'column': no column 'chrun'"):
+        make_dataset(read_raw(config.data, tmp_path, needs_time=False), config)

@@ -1,5 +1,7 @@
 """Backtests: what positions earn on known returns, what they cost, and that no bar is known before it has come."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -26,6 +28,8 @@ def test_a_known_course():
     assert found.strategy["max_drawdown"].value == 0
     assert found.strategy["trades"].value == 4
     assert found.strategy["exposure"].value == 0.5
+    assert found.strategy["turnover"].value == 8766  # four trades of the whole value in four hours of a year of 8,766
+    assert found.hold["turnover"].value == 8766 / 4
 
 
 def test_every_trade_costs():
@@ -79,13 +83,54 @@ def test_the_real_candles():
     assert found.settings["bars_per_year"] == pytest.approx(365.25 * 6)
 
 
+@pytest.mark.parametrize("short", [False, True])
+def test_bars_without_a_signal_are_held_through(short):
+    """By an independent account of cash and units: what happens in left-out bars is neither skipped nor free."""
+    data = candles_dataset(2_000)
+    random = np.random.default_rng(0)
+    data = data.take(np.flatnonzero(random.random(len(data)) < 0.8))
+    answers = perfect_answers(data)
+    answers = replace(answers, labels=random.integers(0, 2, len(data)))
+    config = COSTLY.model_copy(update={"short": short})
+    found = backtest(data, answers, config, counts=np.ones((2, len(data)), dtype=np.int64))
+    close = data.raw.columns["close"]
+    expected, holder = [], (1 - 0.0015) * close / close[data.rows[0]]
+    cash, units, position = 1.0, 0.0, 0.0
+    for number, row in enumerate(data.rows):
+        later = data.rows[number + 1] if number + 1 < len(data) else row + 1
+        worth = cash + units * close[row]
+        wanted = 1.0 if answers.labels[number] else -1.0 * short
+        worth *= 1 - 0.0015 * abs(wanted - position)
+        units, position = wanted * worth / close[row], wanted
+        cash = worth - units * close[row]
+        expected.append(cash + units * close[later])
+    expected[-1] *= 1 - 0.0015 * abs(position)
+    np.testing.assert_allclose(found.equity, expected, rtol=1e-9)
+    assert found.hold_equity[-1] == pytest.approx(holder[data.rows[-1] + 1] * (1 - 0.0015), rel=1e-9)
+
+
+def test_a_ruined_short_stays_ruined():
+    """A price that more than doubles in a bar takes all of a short position, and no later fall brings it back."""
+    short = FREE.model_copy(update={"short": True})
+    found = simulate(TIME, np.array([0.1, 1.5, 1.5, -0.5]), np.full(4, -1.0), short, 8766.0, ONCE)
+    np.testing.assert_allclose(found.equity, [0.9, 0.0, 0.0, 0.0])
+    assert found.strategy["total_return"].value == pytest.approx(-1.0)
+    assert found.strategy["max_drawdown"].value == pytest.approx(-1.0)
+
+
+def test_a_year_of_a_good_minute_is_no_number():
+    """What a few bars would make in a year may be beyond any number, and is no error."""
+    counts = np.random.default_rng(0).multinomial(4, np.full(4, 0.25), size=20)
+    found = simulate(TIME, np.full(4, 0.01), np.ones(4), FREE, 525_960.0, counts)
+    assert found.strategy["annual_return"].value == np.inf
+    assert found.strategy["total_return"].value == pytest.approx(1.01**4 - 1)
+
+
 def test_nothing_to_trade():
     """Without prices, or with labels that say nothing of up, there is no backtest."""
     data = candles_dataset(500)
     answers = perfect_answers(data)
     counts = np.ones((2, len(answers.rows)), dtype=np.int64)
-    from dataclasses import replace
-
     no_prices = replace(data, raw=replace(data.raw, columns={}))
     assert backtest(no_prices, answers, FREE, counts=counts) is None
     assert backtest(replace(data, classes=np.array(["cat", "dog"])), answers, FREE, counts=counts) is None

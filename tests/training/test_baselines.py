@@ -92,8 +92,10 @@ def test_previous_label_by_hand():
     y = [0, 1, 1, 0, 1, 0, 0, 1]
     data = dataset(np.zeros((8, 1)), y, horizon=2)
     assert known_before(data).tolist() == [-1, -1, 0, 1, 2, 3, 4, 5]
-    _, labels = predict_baselines(data, np.arange(4), np.arange(6, 8))
-    assert labels["previous_label"].tolist() == [y[4], y[5]]
+    scores, labels = predict_baselines(data, np.arange(4), np.arange(6, 8))
+    # Of the rows to fit on, row 2 (a 1) knew the 0 of row 0, and row 3 (a 0) the 1 of row 1.
+    np.testing.assert_allclose(scores["previous_label"], [[2 / 3, 1 / 3], [1 / 3, 2 / 3]])
+    assert labels["previous_label"].tolist() == [1 - y[4], 1 - y[5]]
 
 
 def test_previous_label_gives_the_frequencies_of_the_rows_to_fit_on():

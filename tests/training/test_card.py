@@ -22,7 +22,7 @@ from glulam.training.results import RunResult
 
 SECTIONS = [
     "Model description", "Intended use and limits", "Training data", "Evaluation", "Leak checks", "Gates", "Proof",
-    "Files, and how to load it", "Reproducibility",
+    "How to load it", "Reproducibility",
 ]  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def test_front_matter_is_the_hubs(task: str, tmp_path: Path) -> None:
 
 
 def test_the_card_says_what_the_result_holds(tmp_path: Path) -> None:
-    """Metrics with intervals and baselines, data, leak checks, gates, files, versions and the config's digest are there."""
+    """Metrics with intervals and baselines, data, leak checks, gates, versions and the config's digest are there."""
     result = made()
     _, body = written(result, tmp_path)
     for metric in result.evaluation.metrics:
@@ -64,9 +64,9 @@ def test_the_card_says_what_the_result_holds(tmp_path: Path) -> None:
         for baseline in metric.baselines.values():
             assert interval(baseline, places=decimals(metric.ensemble)) in body
     for known in (
-        "**PASSED.**", "walk-forward, 5 expanding folds", result.data.raw.sha256, "candles.csv.gz",
-        "| label overlap | nothing found |", "| max\\_size\\_mb | passed |", "ProductionEnsemble('ensemble.onnx')",
-        "| seed | 42 |", "| lightgbm | 4.7.0 |", "3f2c9a7b, with uncommitted changes", hashlib.sha256(CONFIG.encode()).hexdigest(),
+        "**PASSED.**", "WalkForward(n\\_splits=5, horizon=1)", result.data.raw.sha256, "candles.csv.gz",
+        "| label overlap | nothing found |", "| max\\_size\\_mb | passed |", 'ProductionEnsemble("ensemble.onnx")',
+        "| seed | 42 |", "| glulam | 0.2.0 |", "| lightgbm | 4.7.0 |", "3f2c9a7b, with uncommitted changes", hashlib.sha256(CONFIG.encode()).hexdigest(),
         "Decision threshold: 0.500.", "2018-01-09 08:00 to 2023-12-31 16:00",
     ):  # fmt: skip
         assert known in body
@@ -91,6 +91,9 @@ def test_bad_news_is_in_the_card(tmp_path: Path) -> None:
     assert "**SUSPECTED LEAK.**" in body
     assert "| too good to be true | SUSPECTED |" in body
     assert "- suspected leak (too good to be true): AUC 0.981" in body
+    result = made()
+    _, body = written(replace(result, facts={**result.facts, "warnings": ["this flatters"]}), tmp_path)
+    assert "- Warning: this flatters." in body
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])

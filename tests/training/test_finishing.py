@@ -83,6 +83,35 @@ def test_folds_of_no_order_do_not_learn_from_themselves(name, number, horizon):
     assert np.array_equal(found[number].rows, np.flatnonzero(~near))
 
 
+def knowing_votes(seed=0):
+    """Return votes of members that know no more than how often the class is in all other folds, as k-fold has them."""
+    random = np.random.default_rng(seed)
+    fold = np.repeat(np.arange(10), 60)
+    y = (random.random(600) < random.uniform(0.2, 0.8, 10)[fold]).astype(np.int64)
+    share = np.array([y[fold != number].mean() for number in range(10)])[fold]
+    chance = np.clip(share[:, None] + random.normal(size=(600, 3)) * [0.001, 0.002, 0.004], 0, 1)
+    return np.stack([1 - chance, chance], axis=2), y, fold, np.arange(600)
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [("stacking", config("stacking")), ("unpenalised", EnsembleConfig(voting="stacking", calibration="isotonic"))],
+)
+def test_a_fold_of_no_order_is_not_told_by_its_own_labels(name, made):
+    """Votes that know only the other folds' labels give no fold's away, neither to it nor to the exported vote."""
+    above = []
+    for seed in range(8):
+        votes, y, fold, rows = knowing_votes(seed)
+        scores, _, learnt = by_fold(made, votes, y, fold, rows, ordered=False, horizon=0)
+        shares = np.array([[scores[fold == each, 1].mean(), y[fold == each].mean()] for each in range(10)])
+        above.append(np.corrcoef(shares.T)[0, 1])
+        assert all(each.centred for each in learnt)
+    assert np.mean(above) < 0.1
+    final = finish(made, GIVEN, votes, y, "binary", 2, fold=fold)
+    low, high = final.scores(np.array([[[0.7, 0.3]] * 3, [[0.3, 0.7]] * 3]))[:, 1]
+    assert high - low > -0.05
+
+
 def test_each_fold_learns_from_all_that_is_known():
     """The first is plain; the others learn from earlier folds, but for rows whose label reaches into theirs."""
     votes, y, fold, rows = ballots()

@@ -308,6 +308,22 @@ def test_copies_of_missing_values_are_copies():
     assert found[0].evidence["same_label"] == 1
 
 
+@pytest.mark.parametrize("noise", [1e-4, 1e-2])
+def test_copies_with_a_little_noise_are_found(noise):
+    """Rows that repeat others with small changes are copies; a curve through many dimensions has none."""
+    random = np.random.default_rng(0)
+    X, y = unrelated(1_500)
+    again = random.permutation(1_500)[:300]
+    near = X[again] + noise * random.normal(size=(300, 6))
+    mixed = random.permutation(1_800)
+    X, y = np.vstack([X, near])[mixed], np.append(y, y[again])[mixed]
+    (found,) = find("duplicate_rows", leaky.unordered(X, y, scored=False))
+    assert "of the rows to test on have a fitted row that is ten times as near as any other" in str(found)
+    place = random.random(1_500)
+    curve = np.column_stack([place, np.sin(3 * place), place**2, np.exp(place)])
+    assert find("duplicate_rows", leaky.unordered(curve, (place > 0.5).astype(int), scored=False)) == []
+
+
 def test_a_number_of_the_row_is_found_where_the_file_is_sorted():
     """A row number foretells the label of a sorted file; in a shuffled one it does not, and is left alone."""
     X, y = load_breast_cancer(return_X_y=True)
@@ -457,3 +473,110 @@ def test_a_check_that_looks_nowhere_is_refused():
         ConfigError, match=r"leak check 'implausible_score': most: expected a skill from 0.5 to 1, got 62"
     ):
         plugins.leak_check("implausible_score", most=62)
+
+
+# -- what others tried -----------------------------------------------------------------------
+
+
+def unrelated(n_rows: int = 2_000, n_features: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return features, the first two of which say a little of a label of two classes."""
+    random = np.random.default_rng(seed)
+    X = random.normal(size=(n_rows, n_features))
+    return X, (X[:, 0] + X[:, 1] + 2 * random.normal(size=n_rows) > 0).astype(int)
+
+
+@pytest.mark.parametrize("time", [None, np.arange(800)], ids=["shuffled", "in time"])
+def test_columns_without_a_value_are_no_error(time):
+    """A column that is empty, or begins after the first fold, is looked at like any other."""
+    X, y = unrelated(800)
+    empty, late = np.full(800, np.nan), np.append(np.full(600, np.nan), np.random.default_rng(1).normal(size=200))
+    assert find_leaks(np.column_stack([X, empty, late]), y, time=time) == ()
+
+
+def test_a_table_of_empty_columns_is_no_error():
+    """Where no feature has a value nothing is found, and nothing breaks."""
+    assert find_leaks(np.full((300, 2), np.nan), unrelated(300)[1]) == ()
+
+
+def test_a_sorted_sweep_is_not_the_number_of_the_row():
+    """Evenly spaced settings in a sorted file are honest; whole numbers from 0 on are not told from an index."""
+    random = np.random.default_rng(0)
+    dose = np.linspace(0, 10, 1_000)
+    y = (random.random(1_000) < 1 / (1 + np.exp(5 - dose))).astype(int)
+    other = random.normal(size=1_000)
+    assert find_leaks(np.column_stack([dose, other]), y) == ()
+    (found,) = find_leaks(np.column_stack([np.arange(1_000), other]), y)
+    assert found.check == "row_order"
+
+
+def test_two_plain_features_of_a_rare_class_are_not_suspected():
+    """Of a rare class a linear model knows more than boosting: the stronger of two honest features stands not alone."""
+    random = np.random.default_rng(0)
+    X = random.normal(size=(8_000, 8))
+    y = (random.random(8_000) < 1 / (1 + np.exp(6 - 1.5 * X[:, 0] - X[:, 1]))).astype(int)
+    assert find("label_in_feature", leaky.unordered(X, y, scored=False)) == []
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_a_feature_that_is_there_for_one_label_only_is_found(inverted):
+    """A field that is filled in once the outcome is known tells it by being there, whatever its value."""
+    X, y = unrelated()
+    field = np.random.default_rng(1).normal(size=len(y))
+    there = (y == 1) & (np.random.default_rng(2).random(len(y)) < 0.9)
+    X = np.column_stack([X, np.where(there ^ inverted, field, np.nan)])
+    (found,) = find_leaks(X, y, skip=["in_sample_scores"])
+    how = "is missing" if inverted else "has a value"
+    assert f"x6 {how} in {there.sum()} rows, all of which have the label '1'" in str(found)
+    rare = np.where(there & (np.arange(len(y)) % 3 == 0), field, np.nan)  # in a third of the label's rows
+    assert find_leaks(np.column_stack([X[:, :6], rare]), y) == ()
+
+
+def test_a_sum_that_is_the_label_is_found():
+    """Two features whose sum is the value to foretell are named; in a series, the value before is none."""
+    random = np.random.default_rng(0)
+    paid, owed, other = random.gamma(2, 10, (3, 1_000))
+    (found,) = find_leaks(np.column_stack([paid, other, owed]), np.round(paid + owed, 2) + 0.001)
+    assert found.features == ("x0", "x2")
+    assert "x0 + x2 orders the rows as the label does" in str(found)
+
+
+def test_the_last_value_of_a_slow_series_is_no_copy():
+    """Tomorrow's level of a random walk has nearly the order of today's; from row to row it has not."""
+    level = 1_000 + np.cumsum(np.random.default_rng(3).normal(size=60_000))
+    X = np.column_stack([level[:-1], np.random.default_rng(4).normal(size=59_999)])
+    skipped = [name for name in ORDER if name != "label_in_feature"]
+    arguments = {"horizon": 1, "time": np.arange(59_999), "skip": skipped}
+    assert find_leaks(X, level[1:], **arguments) == ()
+    (found,) = find_leaks(np.column_stack([X, level[1:] * 2.2]), level[1:], **arguments)
+    assert found.features == ("x2",)
+
+
+@pytest.mark.parametrize(("name", "function"), [("high", np.max), ("low", np.min)])
+def test_the_next_extreme_of_a_price_is_found(name, function):
+    """The highest or lowest price of the next three bars is the high or low of a later row."""
+    windows = lambda values: np.lib.stride_tricks.sliding_window_view(values[1:], 3)  # noqa: E731
+
+    def extra(table):
+        found = function(windows(table.columns[name]), axis=1)
+        return np.append(found, np.full(len(table) - len(found), np.nan))
+
+    (found,) = find("future_in_columns", leaky.with_feature("ahead", extra, recomputed=False))
+    assert re.search(rf"ahead holds, in \d+% of the rows, the value that {name} has up to 3 rows later", str(found))
+
+
+def test_columns_that_are_stretched_to_0_and_1_over_all_rows_are_found():
+    """The least value of all rows is at 0 and the greatest at 1; an oscillator that is often at its ends is honest."""
+
+    def stretched(table):
+        close = table.columns["close"]
+        return (close - close.min()) / (close.max() - close.min())
+
+    def oscillator(table):
+        windows = np.lib.stride_tricks.sliding_window_view(table.columns["close"], 14)
+        low, high = windows.min(axis=1), windows.max(axis=1)
+        return np.append(np.full(13, np.nan), (windows[:, -1] - low) / (high - low))
+
+    # In these bars neither extreme is in a row that has no features yet, or no label.
+    (found,) = find("future_in_columns", leaky.with_feature("level", stretched, recomputed=False, start=500))
+    assert "level has its least value at 0 and its greatest at 1, each in one row, over all" in str(found)
+    assert find("future_in_columns", leaky.with_feature("k", oscillator, recomputed=False)) == []

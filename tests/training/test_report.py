@@ -271,6 +271,19 @@ def test_rows_without_a_time(tmp_path: Path) -> None:
     assert page.charts[0]["data"][-1]["x"][:2] == [0.6, 1.4]
 
 
+def test_nothing_is_over_time_without_one(tmp_path: Path) -> None:
+    """Where rows have no order, the page speaks of folds and rows, and of nothing that comes and goes."""
+    result = made("regression")
+    data = replace(result.data, raw=replace(result.data.raw, time=None))
+    plain = replace(result, data=data, evaluation=replace(result.evaluation, ordered=False))
+    told = [" ".join(Page(written(each, tmp_path)).text) for each in (result, plain)]
+    for phrase in ("over time", "for a while", "comes and goes"):
+        assert phrase in told[0]
+        assert phrase not in told[1]
+    assert "Each line is one fold; lower is better." in told[1]
+    assert "Residuals by row" in told[1]
+
+
 def test_a_report_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     """A second report replaces the first; one that cannot be written says so and leaves nothing."""
     path = tmp_path / "report.html"

@@ -7,16 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pytest
-from training.made import CANDLES
+from training.made import CANDLES, candles_dataset
 
 import glulam
 from glulam.errors import ArtifactError, ArtifactExistsError, ConfigError
+from glulam.training.champion import unseen_rows
 from glulam.training.loading import load_config
 from glulam.training.running import train
 
@@ -77,13 +80,13 @@ def test_a_run_leaves_all_that_it_found(place):
     said = []
     finished = run(place, say=said.append)
     assert {path.name for path in finished.folder.iterdir()} == {
-        "config.toml", "manifest.json", "metrics.json", "folds", "ensemble.onnx", "ensemble.trained", "report.html",
+        ".lock", "config.toml", "manifest.json", "metrics.json", "folds", "ensemble.onnx", "ensemble.trained", "report.html",
         "MODEL_CARD.md",
     }  # fmt: skip
     manifest = json.loads((finished.folder / "manifest.json").read_text())
     assert manifest["state"] == "done"
     assert manifest["seed"] == 42
-    assert {"glulam", "numpy", "lightgbm", "scikit-learn"} <= set(manifest["versions"])
+    assert {"glulam", "numpy", "lightgbm", "scikit-learn", "TA-Lib"} <= set(manifest["versions"])
     assert manifest["data"]["sha256"] == hashlib.sha256((place / "candles.csv").read_bytes()).hexdigest()
     metrics = json.loads((finished.folder / "metrics.json").read_text())
     assert 0.4 < metrics["metrics"]["auc"]["ensemble"]["low"] < 0.6
@@ -93,10 +96,22 @@ def test_a_run_leaves_all_that_it_found(place):
     assert load_config(finished.folder / "config.toml", environ={}).members.keys() == {"lightgbm", "forest"}
     assert training["config"] == (finished.folder / "config.toml").read_text()
     assert training["data"]["sha256"] == manifest["data"]["sha256"]
+    card = (finished.folder / "MODEL_CARD.md").read_text()
+    assert f"| glulam | {glulam.__version__} |" in card
+    assert manifest["config_sha256"] in card
     trained = glulam.EnsembleClassifier.load(place / "ensemble.trained")
     rows = finished.result.data.X[-50:]
     np.testing.assert_allclose(model.predict_proba(rows), trained.predict_proba(rows), atol=1e-6)
     assert any(line.startswith("leaks: ") for line in said)
+
+
+def test_the_results_that_reports_are_tested_with_have_no_facts_of_their_own(place):
+    """A report that reads what no run writes would show a dash, and its tests would not notice."""
+    from training.made_result import made
+
+    facts = run(place, dry_run=True).result.facts
+    assert set(made().facts) <= {*facts, "warnings"}
+    assert set(made().facts["data"]) == set(facts["data"])
 
 
 def test_out_of_fold_answers_are_of_models_that_never_saw_their_rows(place):
@@ -255,7 +270,9 @@ def test_two_processes_do_not_share_a_run(place):
     (folder / "manifest.json").write_text(json.dumps({**manifest, "state": "running"}))
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ArtifactError, match="another process is at this run; wait for it, or end it"):
+        with pytest.raises(
+            ArtifactError, match="locked by another process, which is at this run; wait for it, or end it"
+        ):
             run(place, resume=True, overwrite=True)
 
 
@@ -330,9 +347,9 @@ def test_several_classes_and_values(place):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["evaluation.folds=700"], r"folds"),
-        (["data.until='2018-01-12'"], r"rows"),
-        (["label={name='return_above', bars=1, threshold=0.3}"], r"label"),
+        (["evaluation.folds=700"], r"1,150 rows have features and a label; expected at least 2,103 for 700 folds"),
+        (["data.until='2018-01-12'"], r"expected at least 100 rows to fit, got 16; give more data, or "),
+        (["label={name='return_above', bars=1, threshold=0.3}"], r"all 1,150 labels are 0; there is nothing to learn"),
     ],
 )
 def test_too_little_to_learn_or_measure(place, overrides, said):
@@ -342,19 +359,73 @@ def test_too_little_to_learn_or_measure(place, overrides, said):
     assert "\n" not in str(raised.value)
 
 
+TUNED = (
+    "tune.enabled=true", "tune.trials=3", "tune.holdout=0.4",
+    "members={random_forest={params={n_estimators=5}}}",
+)  # fmt: skip
+
+
 def test_a_tuned_run_is_tested_on_rows_that_the_search_never_saw(place):
-    """Parameters are searched on the earlier rows; if they are taken, only later rows are tested."""
-    finished = run(
-        place, "tune.enabled=true", "tune.trials=3", "members={random_forest={params={n_estimators=5}}}",
-        "tune.holdout=0.4",
-    )  # fmt: skip
+    """Single leaves fit noise, and any search finds better: what it finds is in the file, and later rows are tested."""
+    finished = run(place, *TUNED)
     evaluation, data = finished.result.evaluation, finished.result.data
     tuned = finished.result.facts["tuned"]
     (found,) = [each for each in evaluation.comparisons if each.what == "parameters: tuned against untuned"]
-    assert tuned["adopted"] == (found.difference.value > 0)
+    assert tuned["adopted"] is True
+    assert found.difference.value > 0
     first = min(int(test.min()) for _, test in evaluation.folds)
-    assert (first >= round(len(data) * 0.6)) is tuned["adopted"]
-    if tuned["adopted"]:
-        assert finished.ensemble.members_["random_forest"].get_params()["max_depth"] == tuned["params"][
-            "random_forest"
-        ].get("max_depth", 12)
+    assert first >= round(len(data) * 0.6)
+    chosen = finished.ensemble.members_["random_forest"].get_params()
+    assert tuned["params"]["random_forest"].items() <= chosen.items()
+    training = glulam.load(finished.out).info()["training"]
+    assert training["config"] == (finished.folder / "tuned.toml").read_text()
+    assert (
+        load_config(finished.folder / "tuned.toml", environ={}).members["random_forest"].params.items()
+        <= chosen.items()
+    )
+
+
+def test_a_tuned_run_that_is_resumed_searches_no_more(place):
+    """What the search found is kept with the run, so that later folds are fitted as the first ones were."""
+    whole = run(place, *TUNED)
+    manifest = json.loads((whole.folder / "manifest.json").read_text())
+    (whole.folder / "manifest.json").write_text(json.dumps({**manifest, "state": "running"}))
+    (whole.folder / "folds" / "fold-2.npz").unlink()
+    said = []
+    resumed = run(place, *TUNED, resume=True, overwrite=True, say=said.append)
+    assert "tuning" not in said
+    assert "  fold 2 of 3: kept from the interrupted run" in said
+    assert (resumed.folder / "ensemble.onnx").read_bytes() == (whole.folder / "ensemble.onnx").read_bytes()
+
+
+def test_tuned_runs_on_growing_data_and_dry_ones(place):
+    """Each run has a study of its own, so that more data are no obstacle; that of a dry run is gone afterwards."""
+    before = digests(place)
+    run(place, *TUNED, dry_run=True)
+    assert digests(place) == before
+    run(place, *TUNED, "data.until='2018-06-01'")
+    assert run(place, *TUNED, overwrite=True).out == place / "ensemble.onnx"
+
+
+def test_gates_on_metrics_that_a_task_has_not(place):
+    """A gate on the AUC of values is refused by its own name, before any work."""
+    with pytest.raises(ConfigError, match=r"^gates\.min_auc_low: auc is no metric of regression; leave this gate out$"):
+        run(
+            place, "features.generators=[]", "label={name='column', column='volume'}", "ensemble.task='regression'",
+            "gates.min_auc_low=0.5",
+        )  # fmt: skip
+
+
+def test_champions_of_rows_without_a_time():
+    """The very data that it was fitted on say nothing; of others nobody knows which it has seen, and that is said."""
+    data = candles_dataset(300)
+    untimed = replace(data, raw=replace(data.raw, time=None))
+    rows = np.arange(len(data))
+
+    def champion(training):
+        return SimpleNamespace(info=lambda: {"training": training})
+
+    taken, words = unseen_rows(champion({"data": {"sha256": data.raw.sha256}}), untimed, rows)
+    assert (taken.any(), words) == (False, "the champion was fitted on these very data")
+    taken, words = unseen_rows(champion({"data": {"sha256": "other"}}), untimed, rows)
+    assert (taken.all(), words) == (True, f"on {len(data)} rows, some of which the champion may have been fitted on")

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 from glulam.cli._options import Json
-from glulam.cli._run import interval_text
-from glulam.cli._show import facts, finish, table
+from glulam.cli._run import check_window, compared_text, metrics_table, telling_what_to_install, verdict
+from glulam.cli._show import facts, finish
 
 __all__ = ["evaluate"]
 
@@ -51,8 +51,9 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Say how good MODEL's answers are on labelled rows, beside baselines; rows that it was fitted on do not count."""
-    from glulam.training.reevaluating import Question, evaluate_again
-
+    with telling_what_to_install():
+        from glulam.training.reevaluating import Question, evaluate_again
+    check_window(days, since, until)
     question = Question(
         data, target=target, query=query, days=days, since=since, until=until, metrics=tuple(metric or ()),
         include_trained=include_trained,
@@ -66,6 +67,10 @@ def evaluate(
         "include_trained": include_trained,
         "limits": found.limits,
         "best_baseline": found.best_baseline,
+        "against_best": {
+            "metric": found.against_best.metric,
+            **{name: _number(getattr(found.against_best.difference, name)) for name in ("value", "low", "high")},
+        },
         "metrics": {
             each.name: {
                 "value": _number(each.ensemble.value),
@@ -78,17 +83,16 @@ def evaluate(
     }
 
     def show(screen: Console) -> None:
-        names = list(found.metrics[0].baselines)
-        rows = (
-            (each.title, interval_text(each.ensemble), *(interval_text(each.baselines[name]) for name in names))
-            for each in found.metrics
-        )
-        columns = ("metric", "ensemble (95 %)>", *(f"{name.replace('_', ' ')}>" for name in names))
-        screen.print(table(f"On {found.rows:,} rows", columns, rows))
+        screen.print(metrics_table(f"On {found.rows:,} row{'s' * (found.rows > 1)}", found.metrics))
         counted = "counted" if include_trained else "left out"
+        best = found.against_best
         facts(
             screen,
             {
+                "against": f"{best.what.partition(' against ')[2]}: {best.metric} better by {compared_text(best)}, "
+                f"{verdict(best)}"
+                if best.difference.value == best.difference.value
+                else None,
                 "fitted on": f"{found.trained:,} of the rows, {counted}" if found.trained else None,
                 "note": "; ".join(found.limits) or None,
             },

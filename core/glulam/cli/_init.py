@@ -207,6 +207,10 @@ def _of_table(known: dict[str, Any], features: Sequence[Column], target: str) ->
     categories = [column.name for column in text if column.distinct <= _MOST_CATEGORIES]
     dropped += [column.name for column in text if column.distinct > _MOST_CATEGORIES]
     dropped += [column.name for column in features if column.kind == "other" and not column.is_time]
+    # A table has one column without a name at most: the row numbers that pandas writes.
+    dropped += [column.name for column in features if column.numbers_rows or (not column.name and column not in times)]
+    dropped = list(dict.fromkeys(dropped))
+    categories = [name for name in categories if name not in dropped]
     data, notes = _timed(known, times[0] if times else None, dropped)
     if categories:
         data["categorical"] = categories
@@ -223,7 +227,7 @@ def _of_table(known: dict[str, Any], features: Sequence[Column], target: str) ->
             "label": f"the column {target}",
             "time": times[0].name if times else "none: rows are taken to have no order",
             "features": f"{len(used)} columns" + (f", of categories {', '.join(categories)}" if categories else ""),
-            "dropped": ", ".join(dropped) or None,
+            "dropped": ", ".join(name or "the column without a name" for name in dropped) or None,
         },
     )
 
@@ -241,6 +245,7 @@ def _timed(known: dict[str, Any], time: Column | None, dropped: Sequence[str]) -
     if dropped:
         data["drop"] = list(dropped)
         notes.append(
-            "Dropped are texts of many values, further times and what is no number: look whether that is right."
+            "Dropped are texts of many values, numbers of rows, further times and what is no number: look whether "
+            "that is right."
         )
     return data, notes

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 import typer
 
-from glulam._reading import holds_numbers
+from glulam._reading import holds_numbers, numbers
 from glulam.errors import FeatureError, GlulamError
 
 __all__ = ["Column", "look_at"]
 
 _ROWS = 2_000
+_LEAST_COUNTED = 10
+"""Fewer rows may be evenly spaced by chance."""
+_ID = re.compile(r"(^|[_\W])(id|ID|Id|index)$|[a-z]I[dD]$")
 _TIMES = ("timestamp", "time", "datetime", "date", "ts")
 
 
@@ -29,6 +34,8 @@ class Column:
         number of distinct values among the rows looked at
     is_time, naive
         whether it tells the time of a row, and whether in no known zone
+    numbers_rows
+        whether it has a whole number of its own for each row, and counts or is called an id
     """
 
     name: str
@@ -36,6 +43,7 @@ class Column:
     distinct: int
     is_time: bool = False
     naive: bool = False
+    numbers_rows: bool = False
 
     @property
     def named_as_time(self) -> bool:
@@ -80,11 +88,21 @@ def _looked_at(name: str, values: Any) -> Column:
         return Column(name, "other", 0)
     if holds_numbers(values.type) or pa.types.is_boolean(values.type):
         is_time = name.lower() in _TIMES and _reads_as_time(values, name, "")
-        return Column(name, "number", distinct, is_time)
+        return Column(name, "number", distinct, is_time, numbers_rows=not is_time and _numbers_rows(values, name))
     zoned = _reads_as_time(values, name, "")
     naive = not zoned and _reads_as_time(values, name, "UTC")
     text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
     return Column(name, "text" if text else "other", distinct, zoned or naive, naive)
+
+
+def _numbers_rows(values: Any, name: str) -> bool:
+    """Tell whether whole numbers are those of rows: each another one, evenly spaced or under the name of an id."""
+    if not holds_numbers(values.type) or pa.types.is_decimal(values.type):
+        return False
+    found = numbers(pa.chunked_array([values]))
+    if len(found) < _LEAST_COUNTED or (found != np.floor(found)).any() or len(np.unique(found)) < len(found):
+        return False
+    return len(np.unique(np.diff(found))) == 1 or bool(_ID.search(name))
 
 
 def _parsed(values: Any) -> Any:

@@ -61,8 +61,8 @@ def predict(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Feature generator that the model was trained with; it reads the whole file at once, and a "
-            "column 'row' tells which rows got an answer.",
+            help="Feature generator that the model was trained with; by default what its config names. It reads the "
+            "whole file at once, and a column 'row' tells which rows got an answer.",
         ),
     ] = None,
     force: Force = False,
@@ -75,6 +75,7 @@ def predict(
     """
     from glulam._files import check_target
     from glulam.cli._answers import Oracle, chunks, generated_chunks
+    from glulam.cli._as_trained import made_as_trained
     from glulam.cli._data import Source
     from glulam.cli._output import output_kind
     from glulam.cli._target import generated
@@ -87,7 +88,7 @@ def predict(
     begun = time.perf_counter()
     oracle = Oracle(model, proba=proba, votes=votes, strict=invalid is Invalid.ERROR)
     source = Source.open(data)
-    made = generated(source, features) if features is not None else None
+    made = generated(source, features) if features is not None else made_as_trained(oracle.model, source)
     if made is not None:
         stream = generated_chunks(oracle.model, source, made, chunk_rows)
     else:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from glulam.cli import REFUSED, one_line
 from glulam.cli._show import console, facts, finish, members_table, table
-from glulam.errors import ArtifactError
+from glulam.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from glulam.training.config import Config
@@ -62,9 +62,6 @@ def train_by_config(
     verbose: bool,
 ) -> None:
     """Run what a config asks for. Exit code 1 where a gate fails or something smells of a leak."""
-    from glulam.training.loading import check_names, load_config
-    from glulam.training.running import train
-
     if resume and dry_run:
         raise typer.BadParameter("a dry run writes nothing that could be resumed", param_hint="--resume")
     if quiet and verbose:
@@ -73,6 +70,9 @@ def train_by_config(
         raise typer.BadParameter(
             f"{config_file}: no such file; write one with: glulam init, or name one by --config", param_hint="--config"
         )
+    with telling_what_to_install():
+        from glulam.training.loading import check_names, load_config
+        from glulam.training.running import train
     config = load_config(config_file, overrides=overrides)
     check_names(config)
     _check_inputs(config, config_file)
@@ -84,11 +84,12 @@ def train_by_config(
             overwrite=force or config.output.overwrite, say=say,
         )  # fmt: skip
     if not quiet or ctx.obj.json:
-        finish(ctx, _document(finished), lambda screen: _show(screen, finished))
-    if finished.out is None and (reasons := _reasons(finished.result)):
+        finish(ctx, _document(finished, config), lambda screen: _show(screen, finished))
+    if finished.out is None and (reasons := _reasons(finished.result, config)):
         # Not raised: a second document would follow the one that is printed.
+        what = "would not be put in place" if dry_run else "not put in place"
         where = f"; see {finished.folder / 'report.html'}" if finished.folder else ""
-        print(f"glulam: error: not put in place: {one_line('; '.join(reasons) + where)}", file=sys.stderr)
+        print(f"glulam: error: {what}: {one_line('; '.join(reasons) + where)}", file=sys.stderr)
         raise typer.Exit(REFUSED)
 
 
@@ -97,8 +98,8 @@ def _check_inputs(config: Config, config_file: Path) -> None:
     inputs = {"data.path": config.data.path, "gates.not_worse_than": config.gates.not_worse_than}
     advice = {
         "data.path": f"correct data.path, which is relative to the directory of {config_file}",
-        "gates.not_worse_than": 'name the present ensemble.onnx, or leave the gate out for the first one: --set '
-        '\'gates.not_worse_than=""\'',
+        "gates.not_worse_than": "name the present ensemble.onnx, or leave the gate out for the first one: --set "
+        "'gates.not_worse_than=\"\"'",
     }
     for key, given in inputs.items():
         path = config_file.parent / given
@@ -107,6 +108,19 @@ def _check_inputs(config: Config, config_file: Path) -> None:
     out = config_file.parent / config.output.path
     if out.exists() and out.samefile(config_file):
         raise typer.BadParameter(f"{out} is the config; choose another name", param_hint="output.path")
+
+
+@contextlib.contextmanager
+def telling_what_to_install() -> Iterator[None]:
+    """Say which extra has a library that training needs, where it is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("sklearn", "scipy", "joblib", "skops"):
+            raise
+        raise ConfigError(
+            f"training needs {error.name}, which is not installed; install it with: pip install 'glulam[train]'"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -126,13 +140,13 @@ def _saying_how_to_go_on() -> Iterator[None]:
         raise ArtifactError("; ".join([said, *notes])) from error
 
 
-def _reasons(result: RunResult) -> list[str]:
+def _reasons(result: RunResult, config: Config) -> list[str]:
     """Return what stands against the ensemble, a sentence each."""
     failed = [f"gate {gate.name}: {gate.what}" for gate in result.gates if not gate.passed]
-    return failed + [str(each) for each in result.suspicions]
+    return failed + [str(each) for each in result.suspicions if not config.leaks.allow]
 
 
-def _document(finished: Finished) -> dict[str, Any]:
+def _document(finished: Finished, config: Config) -> dict[str, Any]:
     from glulam.training.folder import plain
     from glulam.training.running import summary
 
@@ -145,7 +159,7 @@ def _document(finished: Finished) -> dict[str, Any]:
         "members": result.ensemble.get("members"),
         "parity": result.ensemble.get("parity"),
         "seconds": result.facts.get("seconds"),
-        "refused": _reasons(result),
+        "refused": _reasons(result, config),
         **summary(result),
     })  # fmt: skip
     return document
@@ -155,7 +169,7 @@ def number_text(value: float) -> str:
     """Return a figure as tables have it; a dash where it is undefined."""
     if value != value:
         return "-"
-    return f"{value:.3f}" if value == 0 or 0.01 <= abs(value) < 10_000 else f"{value:.3g}"
+    return f"{value:.3f}" if abs(value) < 1e-9 or 0.01 <= abs(value) < 10_000 else f"{value:.3g}"
 
 
 def percent_text(value: float) -> str:
@@ -172,7 +186,8 @@ def interval_text(found: Interval, text: Callable[[float], str] = number_text) -
 def metrics_table(title: str, metrics: Sequence[MetricResult]) -> Any:
     """Return a row a metric: the ensemble's with its interval, and each baseline's, in 80 columns."""
     names = list(metrics[0].baselines)
-    made = table(title, ("metric", "ensemble\n(95 %)>", *("\n".join(name.split("_")) + ">" for name in names)), ())
+    between = "\n" if len(names) > 2 else " "
+    made = table(title, ("metric", "ensemble\n(95 %)>", *(name.replace("_", between) + ">" for name in names)), ())
     for each in metrics:
         # A line for the value and one for its interval: beside each other they would leave no room for baselines.
         ours = interval_text(each.ensemble).replace(" (", "\n(", 1)

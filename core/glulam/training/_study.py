@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from glulam.errors import ArtifactError, PluginError
+from glulam.training._locks import locked
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
-__all__ = ["ERROR", "counted", "open_storage", "open_study", "required_optuna", "storage_errors"]
+__all__ = ["ERROR", "counted", "fail_unfinished", "open_storage", "open_study", "required_optuna", "storage_errors"]
 
 _MAGIC = b"SQLite format 3\0"
 _FACTS = "glulam"
@@ -54,7 +48,9 @@ def open_storage(path: Path) -> Iterator[Any]:
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     try:
         _check_place(path)
-        with _locked(path), _as_artifact_errors(path):
+        real = path.resolve()  # two links to one file share its lock
+        lock = real.with_name(f"{real.name}.lock")
+        with locked(lock, path, doing="tuning", advice="choose another tune.storage"), _as_artifact_errors(path):
             _check_content(path)
             storage = _storage(path)
             try:
@@ -103,51 +99,6 @@ def _check_place(path: Path) -> None:
         ) from error
     if begins and begins != _MAGIC:
         raise ArtifactError(f"{path}: expected a file of studies (SQLite), got another; choose another tune.storage")
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock beside the file. The system lets go of it however the process ends, so it is never stale."""
-    real = path.resolve()  # two links to one file share its lock
-    lock = real.with_name(f"{real.name}.lock")
-    try:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise ArtifactError(
-            f"{path}: cannot be locked: {error.strerror}; change permissions, or choose another tune.storage"
-        ) from error
-    try:
-        try:
-            _take(handle)
-        except (BlockingIOError, PermissionError) as error:
-            owner = os.read(handle, 32).decode("ascii", "replace").strip()
-            raise ArtifactError(
-                f"{path}: locked by another process{f' (pid {owner})' if owner else ''}, which is tuning; "
-                "wait for it, or choose another tune.storage"
-            ) from error
-        except OSError as error:
-            raise ArtifactError(
-                f"{path}: cannot be locked: {error.strerror}; choose another tune.storage, on a local disk"
-            ) from error
-        with contextlib.suppress(OSError):  # on a full disk: the name of the owner is a courtesy
-            os.ftruncate(handle, 0)
-            os.lseek(handle, 0, os.SEEK_SET)
-            os.write(handle, str(os.getpid()).encode())
-        yield
-    finally:
-        os.close(handle)
-
-
-def _take(handle: int) -> None:
-    """Lock an open file, or raise."""
-    if sys.platform == "win32":
-        os.lseek(handle, 1 << 20, os.SEEK_SET)  # beyond the owner's name, which others must be able to read
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        finally:
-            os.lseek(handle, 0, os.SEEK_SET)
-    else:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _check_content(path: Path) -> None:
@@ -225,9 +176,15 @@ def open_study(storage: Any, name: str, *, path: Path, direction: str, facts: Ma
             f"{path}: study {name!r} was made with different {other}; choose another tune.study, "
             "or start it anew with --restart (resume=False)"
         )
+    fail_unfinished(study)
+    return study
+
+
+def fail_unfinished(study: Any) -> None:
+    """Mark trials that nobody works on any more as failed, so that they are tried again."""
+    optuna = required_optuna()
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-    return study
 
 
 def counted(study: Any) -> dict[str, int]:

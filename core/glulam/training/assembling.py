@@ -47,9 +47,10 @@ def make_dataset(raw: RawTable, config: Config) -> Dataset:
         raw, made, rows = check_and_generate(raw, generators, config)
         columns = dict(zip(names, made.T, strict=True))
         raw = _noting(raw, f"{len(raw) - len(rows):,} rows without all features left out", len(raw) - len(rows))
+        labels = _labels(raw, label)
     else:
+        labels = _labels(raw, label)  # first: a label that is misspelt would be taken for one more feature
         columns, rows = _plain_columns(raw, config, label), np.arange(len(raw))
-    labels = _labels(raw, label)
     kept = labels.known[rows]
     raw = _noting(raw, f"{int((~kept).sum()):,} rows whose label is not known left out", int((~kept).sum()))
     rows = rows[kept]
@@ -107,8 +108,14 @@ def _check_made(config: Config, label: Label, names: list[str]) -> None:
 
 def _plain_columns(raw: RawTable, config: Config, label: Label) -> dict[str, Array]:
     """Return the columns that are features."""
-    left_out = {label.target, config.data.group, *config.data.drop}
+    left_out = {label.target, *([config.data.group] if config.data.group else []), *config.data.drop}
     names = [name for name in raw.columns if name not in left_out]
+    if "" in names:
+        position = list(raw.columns).index("") + 1
+        raise FeatureError(
+            f"{raw.source}: a column has no name (number {position} without the time); if it is the row numbers that "
+            'pandas writes, leave it out by data.drop = [""], else name it'
+        )
     wrong = [name for name in config.data.categorical if name not in names]
     if wrong:
         raise ConfigError(f"data.categorical: {wrong}: no feature, as it is the label, time, group or dropped")

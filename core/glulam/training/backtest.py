@@ -30,9 +30,11 @@ def backtest(
     """Return what the out-of-fold signals would have earned; None where there is nothing to trade.
 
     A signal of the row at t is known when its bar closes. The position is taken at that close and held until the close
-    of the next bar, where the next signal decides anew, whatever the label's horizon. Fee and slippage are paid on the
-    value traded: a change from out to long pays once, from long to short twice. Nothing is reinvested in fractions
-    of a bar, nothing is borrowed, and no interest is paid on money that waits.
+    of the next bar, where the next signal decides anew, whatever the label's horizon; over bars that have no signal,
+    such as those without features, it is held until there is one. Fee and slippage are paid on the value traded: a
+    change from out to long pays once, from long to short twice. A short position is brought back to the whole value at
+    each close, free of charge; one that loses more than everything is ruined for good. Nothing is reinvested in
+    fractions of a bar, nothing is borrowed, and no interest is paid on money that waits.
 
     counts
         [n_draws, n_bars] how often each bar counts in each draw of a block bootstrap of the tested bars, for the
@@ -58,8 +60,10 @@ def _tradable(data: Dataset, answers: OutOfFold) -> tuple[Int64, Int64, Int64, n
         return None
     order = np.argsort(data.rows[answers.rows], kind="stable")
     now = data.rows[answers.rows][order]
-    held = now + 1 < len(data.raw)
-    return order.astype(np.int64), now[held], now[held] + 1, held, time
+    # A bar without a signal is held through, not skipped: its rise or fall is the position's, and the holder's.
+    following = np.append(now[1:], now[-1:] + 1)
+    held = following < len(data.raw)
+    return order.astype(np.int64), now[held], following[held], held, time
 
 
 def positions(labels: Array, *, short: bool) -> Float64:
@@ -101,7 +105,7 @@ def simulate(
     """
     cost_rate = config.fee + config.slippage
     traded = np.abs(np.diff(target, prepend=0.0))
-    growth = (1.0 + target * returns) * (1.0 - cost_rate * traded)
+    growth = np.maximum(1.0 + target * returns, 0.0) * (1.0 - cost_rate * traded)
     hold_growth = 1.0 + returns
     hold_traded = np.zeros_like(traded)
     hold_traded[:1] = 1.0
@@ -154,10 +158,12 @@ def _figures(
     drawn = counts.astype(np.float64)
     totals = np.exp(drawn @ logs) - 1.0
     total = float(np.exp(logs.sum()) - 1.0)
-    per_year = np.exp((drawn @ logs) / years) - 1.0
+    with np.errstate(over="ignore"):  # a few bars of a good minute are more than any number in a year
+        per_year = np.exp((drawn @ logs) / years) - 1.0
+        annual = float(np.exp(logs.sum() / years) - 1.0) if equity[-1] > 0 else -1.0
     return {
         "total_return": summary(total, totals),
-        "annual_return": summary(float((1.0 + total) ** (1.0 / years) - 1.0) if total > -1 else -1.0, per_year),
+        "annual_return": summary(annual, per_year),
         "max_drawdown": Interval(float(_drawdown(equity).min(initial=0.0))),
         "sharpe": summary(_sharpe(growth, np.ones((1, len(growth))), bars_per_year)[0],
                             _sharpe(growth, drawn, bars_per_year)),

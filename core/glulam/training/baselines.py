@@ -23,8 +23,8 @@ def predict_baselines(data: Dataset, train: Int64, test: Int64) -> tuple[dict[st
     """Return scores [n_test, n_outputs] and labels [n_test] of each baseline, by name.
 
     For classes ``majority`` (the shares of classes, the most frequent one), ``always_positive`` (of two classes the
-    second), ``previous_label`` (where rows have a time: the last label known by then) and ``logistic``; for values
-    ``mean``, ``previous_value`` and ``ridge``.
+    second), ``previous_label`` (where rows have a time: what most often followed the last label known by then) and
+    ``logistic``; for values ``mean``, ``previous_value`` and ``ridge``.
     """
     if data.task == "regression":
         scores = _of_values(data, train, test)
@@ -36,7 +36,8 @@ def predict_baselines(data: Dataset, train: Int64, test: Int64) -> tuple[dict[st
         scores["always_positive"] = np.tile([0.0, 1.0], (len(test), 1))
         labels["always_positive"] = np.ones(len(test), dtype=np.int64)
     if data.time is not None:
-        scores["previous_label"], labels["previous_label"] = _previous_label(data, train, test, shares)
+        scores["previous_label"] = _previous_label(data, train, test, shares)
+        labels["previous_label"] = scores["previous_label"].argmax(axis=1)
     scores["logistic"] = _logistic(data, train, test, shares)
     labels["logistic"] = scores["logistic"].argmax(axis=1)
     return scores, labels
@@ -56,8 +57,8 @@ def known_before(data: Dataset) -> Int64:
     return np.where(known > 0, latest[known - 1], -1).astype(np.int64)
 
 
-def _previous_label(data: Dataset, train: Int64, test: Int64, shares: Float64) -> tuple[Float64, Array]:
-    """Return how often each class followed the last known one, counted on the rows to fit on, and that one itself.
+def _previous_label(data: Dataset, train: Int64, test: Int64, shares: Float64) -> Float64:
+    """Return how often each class followed the last known one, counted on the rows to fit on.
 
     One is added to each count, so that no class is impossible. Rows before the first known label get the shares.
     """
@@ -68,8 +69,7 @@ def _previous_label(data: Dataset, train: Int64, test: Int64, shares: Float64) -
     np.add.at(follows, (data.y[before[pairs]], data.y[pairs]), 1.0)
     follows /= follows.sum(axis=1, keepdims=True)
     there = before[test] >= 0
-    last = np.where(there, data.y[before[test]], int(shares.argmax()))
-    return np.where(there[:, None], follows[last], shares), last
+    return np.where(there[:, None], follows[data.y[before[test]]], shares)
 
 
 def _logistic(data: Dataset, train: Int64, test: Int64, shares: Float64) -> Float64:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -13,7 +12,7 @@ from typing import Any
 from glulam._files import atomic_file
 from glulam.training.report.metrics import period
 from glulam.training.report.provenance import label_text, source_facts
-from glulam.training.report.text import UNKNOWN, count, decimals, duration, interval, number, scientific, size
+from glulam.training.report.text import count, decimals, duration, interval, number, scientific, size
 from glulam.training.report.verdict import honest_sentence, verdict
 from glulam.training.results import Interval, RunResult
 
@@ -120,7 +119,7 @@ def _description(result: RunResult) -> str:
     lines.append(f"- Predicts: {_plain(label_text(result))}")
     if len(result.data.classes):
         lines.append(f"- Classes: {_plain(', '.join(map(str, result.data.classes)))}")
-    names = result.facts.get("features") or result.data.schema.names
+    names = result.data.schema.names
     lines.append(f"- Features ({len(names)}): {_plain(', '.join(map(str, names)))}\n")
     return "\n".join(lines)
 
@@ -141,6 +140,7 @@ def _use(result: RunResult) -> str:
         limits.append("It is **not shown to be better than the best baseline**: prefer the baseline if it is simpler.")
     if result.evaluation.backtest is not None:
         limits.append("The backtest counts fees and slippage, and nothing else; it is no advice to trade.")
+    limits += [f"Warning: {_plain(each)}." for each in result.facts.get("warnings", ())]
     listed = "\n".join(f"- {limit}" for limit in limits)
     return (
         f"## Intended use and limits\n\nTo predict {_plain(label_text(result))} from the features above.\n\n{listed}\n"
@@ -198,21 +198,17 @@ def _tiny(value: float) -> str:
 
 
 def _loading(result: RunResult) -> str:
-    """Return the files, and how to load the ensemble."""
-    known = {str(name): str(path) for name, path in (result.facts.get("files") or {}).items()}
-    files = _table(("", "file"), list(known.items())) if known else ""
-    models = [PurePath(path).name for path in known.values() if path.endswith(".onnx")]
+    """Return how to load the ensemble."""
     facts = []
     if "p50" in result.latency:
         facts.append(f"one row in {duration(result.latency['p50'])}")
     if "file_bytes" in result.latency:
         facts.append(size(result.latency["file_bytes"]))
     measured = f"Measured where it was trained: {', '.join(facts)}.\n\n" if facts else ""
-    model = (models or ["ensemble.onnx"])[0]
     asked = "predict(rows)" if result.data.task == "regression" else "predict_proba(rows)"
     return (
-        f"## Files, and how to load it\n\n{files}{chr(10) if files else ''}{measured}```python\n"
-        f"from glulam import ProductionEnsemble\n\nensemble = ProductionEnsemble({model!r})\n"
+        f"## How to load it\n\n{measured}```python\n"
+        'from glulam import ProductionEnsemble\n\nensemble = ProductionEnsemble("ensemble.onnx")\n'
         f"answers = ensemble.{asked}  # a table with the features' names, or an array in their order\n```\n"
     )
 
@@ -222,11 +218,10 @@ def _reproducibility(result: RunResult) -> str:
     known, git = result.facts, result.facts.get("git") or {}
     rows = [(name, str(known[key])) for name, key in (("started", "started"), ("seed", "seed")) if key in known]
     text = str(known.get("config") or "")
-    if text:
-        rows.append(("SHA-256 of the config", hashlib.sha256(text.encode()).hexdigest()))
+    if known.get("config_sha256"):
+        rows.append(("SHA-256 of the config, without its output", str(known["config_sha256"])))
     if git.get("revision"):
         rows.append(("git revision", f"{git['revision']}{', with uncommitted changes' if git.get('dirty') else ''}"))
-    rows += [(name, str(version)) for name, version in {"glulam": known.get("glulam") or UNKNOWN}.items()]
     rows += [(str(name), str(version)) for name, version in (known.get("versions") or {}).items()]
     exceptions = "".join(
         f"- Not byte for byte the same again: {_plain(each)}\n" for each in known.get("exceptions", ())

@@ -45,22 +45,22 @@ def check_champion(path: Path, data: Dataset) -> ProductionEnsemble:
 
 
 def unseen_rows(model: ProductionEnsemble, data: Dataset, rows: npt.NDArray[np.int64]) -> tuple[Array, str]:
-    """Return which of some rows the champion was not fitted on, bool [n], and the same in words.
+    """Return which of some rows to compare the champion on, bool [n], and which these are in words.
 
-    Raises ConfigError where that cannot be known, for a comparison on rows that it knows would be unfair.
+    None where they are too few, or the champion was fitted on these very data, which it would know by heart. Where
+    nobody can tell which rows it knows, all are taken, which is to its advantage.
     """
-    training = model.info()["training"]
+    none, training = np.zeros(len(rows), dtype=bool), model.info()["training"]
     until, time = training.get("until_us"), data.time
-    if time is None or until is None:
-        same = training.get("data", {}).get("sha256") == data.raw.sha256
-        if same or until is None:
-            return np.zeros(len(rows), dtype=bool), "the champion does not tell which rows it was fitted on"
-        return np.ones(len(rows), dtype=bool), f"{len(rows):,} rows"
-    fresh = time[rows] > until
-    number = int(fresh.sum())
-    if number < LEAST_ROWS:
-        return np.zeros(len(rows), dtype=bool), f"only {number} tested rows are later than the champion's training data"
-    return fresh, f"on {number:,} rows later than the champion's training data"
+    if time is not None and until is not None:
+        fresh = np.asarray(time[rows] > until)
+        number = int(fresh.sum())
+        if number < LEAST_ROWS:
+            return none, f"only {number} tested rows are later than the champion's training data"
+        return fresh, f"on {number:,} rows later than the champion's training data"
+    if training.get("data", {}).get("sha256") == data.raw.sha256:
+        return none, "the champion was fitted on these very data"
+    return ~none, f"on {len(rows):,} rows, some of which the champion may have been fitted on"
 
 
 def answers_of(model: ProductionEnsemble, data: Dataset, rows: npt.NDArray[np.int64]) -> tuple[Float64, Array]:

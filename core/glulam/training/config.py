@@ -190,7 +190,8 @@ class TuneConfig(Section):
     metric: str = ""
     """Metric to improve; if empty log_loss, for values rmse."""
     storage: str = "tuning.sqlite3"
-    """File that keeps the trials, so that a search can be stopped and taken up again; relative to the config."""
+    """File that keeps the trials, so that a search can be stopped and taken up again; relative to the config, in
+    `glulam train` to the folder of the run."""
     study: str = "glulam"
     """Name of the search in that file."""
     holdout: Share = 0.25

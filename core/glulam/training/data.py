@@ -49,7 +49,10 @@ def read_raw(config: DataConfig, base: Path, *, needs_time: bool) -> RawTable:
     path = find_source(config.path, config.query, base)
     time_name = config.time or ("timestamp" if needs_time else "")
     _check_windows(config, time_name)
-    table, digest = (run_query(path, config.query), "") if is_database(path) else read_file(path, (time_name,))
+    if is_database(path):
+        table, digest = run_query(path, config.query), ""
+    else:
+        table, digest = read_file(path, (time_name,) if time_name else ())
     names = table.column_names
     require_unique(names, path)
     _check_names(config, time_name, names, path)
@@ -91,7 +94,7 @@ def _columns(table: Any, time_name: str, config: DataConfig) -> dict[str, Array]
     """Return the columns but the time's; dropped ones only if they can be had."""
     found = {}
     for name in table.column_names:
-        if name == time_name:
+        if time_name and name == time_name:
             continue
         values = _values(table.column(name), name)
         if values is not None:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from glulam._checking import checked_voting, make_validators
 from glulam._fitting import fit_members, native_votes
+from glulam._reading import rows_of
 from glulam.dataset import Dataset
-from glulam.errors import ConfigError, GlulamError
+from glulam.decision import Decision
+from glulam.errors import ConfigError, FeatureError, GlulamError
 from glulam.members import Member, resolve
 from glulam.program import Task
 from glulam.schema import FeatureSchema
 from glulam.training.config import Config
-from glulam.training.finishing import Finishing
+from glulam.training.finishing import Finishing, voting_spec
 
-__all__ = ["FoldFit", "final_ensemble", "fit_fold", "given_weights", "make_members", "unfitted"]
+__all__ = ["FoldFit", "check_settings", "final_ensemble", "fit_fold", "given_weights", "make_members", "unfitted"]
 
 Array = npt.NDArray[Any]
 Float64 = npt.NDArray[np.float64]
@@ -28,6 +33,16 @@ _THREADS = ("n_jobs", "thread_count")
 """What libraries call the number of threads. One each: members are fitted side by side, and sums of one thread are
 always added in one order."""
 _SEEDS = ("random_state", "random_seed")
+_WORDS = (
+    (r"^(abstain_label|min_confidence|threshold): ", r"ensemble.\1: "),
+    (r"use voting='soft'", 'use ensemble.voting = "soft"'),
+    (
+        r"set validators=\['columns', 'finite', \('minimum_samples', \{'rows': \.\.\.\}\)\]",
+        'set ensemble.validators = ["columns", "finite", { name = "minimum_samples", rows = 50 }]',
+    ),
+    (r"\w+\.__init__\(\) ", ""),
+)
+"""What errors of an ensemble advise to write in Python, and what a config has for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +57,42 @@ class FoldFit:
 
     votes: Float64
     importance: Float64
+
+
+def check_settings(config: Config, data: Dataset) -> None:
+    """Refuse before any fit what the last one would: vote, validators, threshold and abstention that do not do.
+
+    Raises ConfigError, and FeatureError for rows that a validator does not let pass, naming the row in the file.
+    """
+    settings = config.ensemble
+    with _in_words_of_the_config():
+        checked_voting(voting_spec(settings, data.task, data.n_outputs), data.task)
+        if data.task == "regression":
+            for key, usual in (("threshold", 0.5), ("min_confidence", None), ("abstain_label", None)):
+                if getattr(settings, key) != usual:
+                    raise ConfigError(
+                        f"ensemble.{key}: {getattr(settings, key)!r} was given, but it is for classes, and this is "
+                        "regression; leave it out"
+                    )
+        else:
+            threshold = 0.5 if isinstance(settings.threshold, str) else settings.threshold
+            Decision.checked(data.classes, threshold, settings.min_confidence, settings.abstain_label)
+        with rows_of(data.raw.source, data.raw.file_rows[data.rows].tolist()):
+            for validator in make_validators(_validators(config)):
+                validator.learn(data.X, data.schema)
+                validator.check_fit(data.X, data.schema)
+
+
+@contextlib.contextmanager
+def _in_words_of_the_config() -> Iterator[None]:
+    """Raise errors with advice that a config can follow."""
+    try:
+        yield
+    except (ConfigError, FeatureError) as error:
+        text = str(error)
+        for pattern, word in _WORDS:
+            text = re.sub(pattern, word, text)
+        raise type(error)(text) from error
 
 
 def make_members(config: Config, task: Task, schema: FeatureSchema) -> list[Member]:
@@ -122,7 +173,7 @@ def unfitted(config: Config, data: Dataset, *, threshold: float = 0.5) -> Any:
     options: dict[str, Any] = {
         "members": [(member.name, member.estimator) for member in members],
         "weights": given_weights(config).tolist(),
-        "validators": None if settings.validators is None else [_named(each) for each in settings.validators],
+        "validators": _validators(config),
         "schema": data.schema,
         "n_jobs": _side_by_side(members),
         "progress": False,
@@ -145,6 +196,12 @@ def final_ensemble(config: Config, data: Dataset, finishing: Finishing) -> Any:
 def _side_by_side(members: Sequence[Member]) -> int:
     """Return how many members are fitted at once, each by a thread."""
     return min(len(members), os.cpu_count() or 1)
+
+
+def _validators(config: Config) -> list[Any] | None:
+    """Return the validators as an ensemble takes them; None for the usual ones."""
+    given = config.ensemble.validators
+    return None if given is None else [_named(each) for each in given]
 
 
 def _named(given: str | dict[str, Any]) -> Any:

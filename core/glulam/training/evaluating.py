@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from glulam import plugins
 from glulam.dataset import Dataset
+from glulam.errors import ConfigError
 from glulam.runtime import ProductionEnsemble
 from glulam.training import champion as champions
 from glulam.training.backtest import backtest
 from glulam.training.baselines import predict_baselines
 from glulam.training.bootstrap import counts_for
 from glulam.training.config import Config
-from glulam.training.ensembles import FoldFit, fit_fold, given_weights, unfitted
+from glulam.training.ensembles import FoldFit, check_settings, fit_fold, given_weights, unfitted
 from glulam.training.finishing import Finishing, comparisons, finish, finish_by_fold
 from glulam.training.folder import RunFolder
 from glulam.training.folds import make_folds
@@ -63,6 +64,7 @@ class Evaluator:
 
     def __init__(self, config: Config, data: Dataset, folder: RunFolder, say: Callable[[str], None]) -> None:
         self.config, self.data, self.folder, self.say = config, data, folder, say
+        check_settings(config, data)
         self.splitter, self.folds = make_folds(config.evaluation, data)
         self.metrics = self._metrics()
         # What ensembles are compared by: it judges probabilities row by row, and notices small differences.
@@ -70,11 +72,19 @@ class Evaluator:
 
     def _metrics(self) -> tuple[Metric, ...]:
         """Return the metrics of the config, and those that its gates read."""
-        chosen = metrics_named(self.config.evaluation.metrics, self.data.task)
+        task = self.data.task
+        chosen = metrics_named(self.config.evaluation.metrics, task)
+        for gate, metric in needs(self.config.gates).items():
+            if task not in plugins.metric(metric).tasks:
+                raise ConfigError(f"gates.{gate}: {metric} is no metric of {task}; leave this gate out")
         named = [metric.name for metric in chosen]
-        return metrics_named(
-            [*named, *(name for name in needs(self.config.gates).values() if name not in named)], self.data.task
-        )
+        asked = needs(self.config.gates)
+        for key, name in asked.items():
+            if self.data.task not in plugins.metric(name).tasks:
+                raise ConfigError(
+                    f"gates.{key}: needs the metric {name!r}, which {self.data.task} does not have; leave the gate out"
+                )
+        return metrics_named([*named, *(name for name in asked.values() if name not in named)], self.data.task)
 
     def judge(self, champion: ProductionEnsemble | None, tuned: tuple[Comparison, ...] = ()) -> Judged:
         """Return the evaluation, by answers of ensembles that never saw the rows they are asked about.
@@ -105,7 +115,10 @@ class Evaluator:
             backtest=self._backtest(answers),
             selection=selection,
         )
-        final = finish(config.ensemble, weights, answers.votes, y, data.task, data.n_outputs)
+        final = finish(
+            config.ensemble, weights, answers.votes, y, data.task, data.n_outputs,
+            fold=None if self.splitter.ordered else answers.fold,
+        )  # fmt: skip
         if final.why_plain:
             self.say(f"neither weights nor calibration nor threshold were learnt: {final.why_plain}")
         return Judged(
@@ -114,7 +127,11 @@ class Evaluator:
             finishing=final,
             importance=self._importance(fits, selection),
             champion=None if champion is None else self._against(champion, answers),
-            facts={"weights": self._weights(final), "threshold": final.threshold},
+            facts={
+                "weights": self._weights(final),
+                "threshold": final.threshold,
+                "features": data.schema.names if selection is None else list(selection.kept),
+            },
         )
 
     # -- folds ------------------------------------------------------------------------------

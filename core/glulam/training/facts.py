@@ -17,17 +17,20 @@ import numpy.typing as npt
 
 from glulam import __version__, plugins
 from glulam.errors import GlulamError
+from glulam.hookspecs import FeatureGenerator
 from glulam.members import Member
+from glulam.training.config import Config
 
 __all__ = ["git_revision", "not_reproducible", "run_key", "serving_cost", "versions_of"]
 
-_ALWAYS = ("numpy", "scikit-learn", "onnxruntime", "onnx", "pyarrow")
+_ALWAYS = ("numpy", "scipy", "scikit-learn", "onnxruntime", "onnx", "pyarrow")
 
 
-def versions_of(members: Iterable[Member]) -> dict[str, str]:
-    """Return the versions of all that decides about the trained ensemble, by distribution."""
+def versions_of(members: Iterable[Member], generators: Iterable[FeatureGenerator]) -> dict[str, str]:
+    """Return the versions of all that decides about features and trained ensemble, by distribution."""
     found = {"glulam": __version__, "python": ".".join(map(str, sys.version_info[:3]))}
-    for name in _ALWAYS:
+    made_by = [name for generator in generators for name in generator.distributions]
+    for name in (*_ALWAYS, *made_by):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -37,10 +40,13 @@ def versions_of(members: Iterable[Member]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def not_reproducible(members: Iterable[Member]) -> list[str]:
+def not_reproducible(config: Config, members: Iterable[Member]) -> list[str]:
     """Return which bytes of a run's results differ from run to run, a sentence each."""
     told = {type(member.plugin): f"ensemble.trained: {member.plugin.not_reproducible}" for member in members}
-    return [sentence for sentence in told.values() if not sentence.endswith(": ")]
+    found = [sentence for sentence in told.values() if not sentence.endswith(": ")]
+    if config.tune.enabled and (config.tune.timeout is not None or config.tune.workers > 1):
+        found.append("tuned.toml: a search that ends by time, or tries several at once, may find other parameters")
+    return found
 
 
 def git_revision(directory: Path) -> dict[str, Any] | None:
@@ -55,7 +61,11 @@ def git_revision(directory: Path) -> dict[str, Any] | None:
 
 def _git(directory: Path, *arguments: str) -> str:
     done = subprocess.run(
-        ["git", "-C", str(directory), *arguments], capture_output=True, text=True, check=True, timeout=10
+        ["git", "--no-optional-locks", "-C", str(directory), *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
     )
     return done.stdout.strip()
 
@@ -80,8 +90,7 @@ def serving_cost(model: Path, rows: npt.NDArray[np.float32]) -> dict[str, float]
             [sys.executable, "-P", str(script), order], capture_output=True, text=True, check=False, timeout=600
         )
     if done.returncode:
-        raise GlulamError(
-            f"{model}: the process that serves it ended with code {done.returncode}: {done.stderr.strip()}"
-        )
+        last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        raise GlulamError(f"{model}: the process that serves it ended with code {done.returncode}: {last[0]}")
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found | {"file_bytes": float(model.stat().st_size)}

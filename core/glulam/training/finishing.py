@@ -18,7 +18,7 @@ from glulam.training.config import EnsembleConfig
 from glulam.training.threshold import choose_threshold
 from glulam.training.weights import fit_weights
 
-__all__ = ["LEAST_ROWS", "Contrast", "Finishing", "comparisons", "finish", "finish_by_fold", "plain"]
+__all__ = ["LEAST_ROWS", "Contrast", "Finishing", "comparisons", "finish", "finish_by_fold", "plain", "voting_spec"]
 
 Array = npt.NDArray[Any]
 Float64 = npt.NDArray[np.float64]
@@ -46,6 +46,8 @@ class Finishing:
         which of the rows that it was offered it was learnt from
     why_plain
         why nothing was learnt although the config asks for it; else empty
+    centred
+        whether a vote that learns was taught with each fold's votes around one mean
     """
 
     weights: Float64
@@ -53,6 +55,7 @@ class Finishing:
     threshold: float = _HALF
     rows: Int64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     why_plain: str = ""
+    centred: bool = False
 
     def scores(self, votes: Float64) -> Float64:
         """Return scores [n, n_outputs] of votes [n, n_members, n_outputs]."""
@@ -67,7 +70,14 @@ class Finishing:
 
 
 def finish(
-    config: EnsembleConfig, given_weights: Float64, votes: Float64, y: Array, task: Task, n_outputs: int
+    config: EnsembleConfig,
+    given_weights: Float64,
+    votes: Float64,
+    y: Array,
+    task: Task,
+    n_outputs: int,
+    *,
+    fold: Int64 | None = None,
 ) -> Finishing:
     """Return what all these rows teach; plain, and why, where they teach too little.
 
@@ -75,11 +85,13 @@ def finish(
         [n, n_members, n_outputs], of members that were not fitted on these rows
     y
         class positions [n], or values
+    fold
+        which fold each row was tested in, where folds do not follow each other in time (see `finish_by_fold`)
 
     The threshold is chosen by the scores of the rows that vote and calibration are learnt from: of a few numbers, on
     rows that no member has seen.
     """
-    return _learnt(config, given_weights, votes, y, np.arange(len(y)), task, n_outputs)
+    return _learnt(config, given_weights, votes, y, np.arange(len(y)), task, n_outputs, fold)
 
 
 def finish_by_fold(
@@ -108,6 +120,11 @@ def finish_by_fold(
 
     Rows whose label reads what a label of the fold reads too are not learnt from. The first of ordered folds has
     nothing to learn from, and is plain.
+
+    Folds that are not ordered fit on each other's labels: the more often a class is in one, the less often it is in the
+    rows that its members were fitted on, and the more in those of all others. A vote that learns would learn that
+    high votes mean fewer of the class, and so tell a fold's share of it from its own labels. It is taught with the
+    votes of each fold around one mean.
     """
     scores = np.empty((len(y), n_outputs))
     labels = np.empty(len(y), dtype=np.float64 if task == "regression" else np.int64)
@@ -115,7 +132,8 @@ def finish_by_fold(
     for number in np.unique(fold):
         own = fold == number
         known = _known(own, fold < number if ordered else ~own, rows, horizon, ordered=ordered)
-        finishing = _learnt(config, given_weights, votes, y, known, task, n_outputs)
+        apart = None if ordered else fold
+        finishing = _learnt(config, given_weights, votes, y, known, task, n_outputs, apart)
         scores[own] = finishing.scores(votes[own])
         labels[own] = finishing.labels(scores[own])
         found.append(finishing)
@@ -159,7 +177,9 @@ def comparisons(
 
     def answers(config: EnsembleConfig, weights: Float64) -> Answers:
         made = [
-            each if not len(each.rows) else _learnt(config, weights, votes, y, each.rows, task, n_outputs)
+            _learnt(config, weights, votes, y, each.rows, task, n_outputs, fold if each.centred else None)
+            if len(each.rows)
+            else each
             for each in by_fold
         ]
         return _answers(made, votes, fold, kept)
@@ -214,9 +234,10 @@ def _learnt(
     known: Int64,
     task: Task,
     n_outputs: int,
+    fold: Int64 | None = None,
 ) -> Finishing:
     """Return what some of the rows teach, or plain where that is too little or nothing is asked for."""
-    voting = checked_voting(_voting_spec(config, task, n_outputs), task)
+    voting = checked_voting(voting_spec(config, task, n_outputs), task)
     weighs = config.weights == "auto" and not voting.learns_weights
     if not (weighs or voting.needs_fit or isinstance(config.threshold, str)):
         return replace(plain(config, given_weights, task), rows=known)
@@ -224,6 +245,9 @@ def _learnt(
     if why:
         return plain(config, given_weights, task, why=why)
     votes, y = votes[known], y[known]
+    centred = fold is not None and voting.learns_weights
+    if fold is not None and centred:
+        votes = _around_one_mean(votes, fold[known])
     weights = given_weights if config.weights == "given" else np.ones(len(given_weights))
     if weighs:
         weights = fit_weights(votes, y, task, penalty=config.weights_penalty)
@@ -232,13 +256,22 @@ def _learnt(
     elif voting.needs_fit:
         voting.fit(votes, y, task, None, weights)
     if not isinstance(config.threshold, str):
-        return Finishing(weights, voting, float(config.threshold), known)
+        return Finishing(weights, voting, float(config.threshold), known, centred=centred)
     scores = np.asarray(voting.combine(votes, weights), dtype=np.float64)
     threshold = choose_threshold(scores, y, config.threshold, gain=config.gain, loss=config.loss)
-    return Finishing(weights, voting, threshold, known)
+    return Finishing(weights, voting, threshold, known, centred=centred)
 
 
-def _voting_spec(config: EnsembleConfig, task: Task, n_outputs: int) -> Any:
+def _around_one_mean(votes: Float64, fold: Int64) -> Float64:
+    """Return votes of which each fold's have the mean of all."""
+    moved = votes.copy()
+    for number in np.unique(fold):
+        own = fold == number
+        moved[own] += votes.mean(axis=0) - votes[own].mean(axis=0)
+    return moved
+
+
+def voting_spec(config: EnsembleConfig, task: Task, n_outputs: int) -> Any:
     """Return the vote that the config asks for; raise ConfigError for what the task has not."""
     if isinstance(config.threshold, str) and n_outputs != 2:
         raise ConfigError(

@@ -6,6 +6,7 @@ import datetime
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 
 from glulam._files import atomic_file
 from glulam.errors import ArtifactError
+from glulam.training._locks import locked
 from glulam.training.ensembles import FoldFit
 
 __all__ = ["RunFolder", "open_folder", "plain"]
@@ -70,6 +72,14 @@ class RunFolder:
             )
         return fit
 
+    def has_folds(self) -> bool:
+        """Tell whether there is anything that a run could go on from."""
+        return any((self.path / "folds").glob("*.npz"))
+
+    def discard(self) -> None:
+        """Remove the folder, of a run that came to nothing."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
     def _fold(self, number: int) -> Path:
         return self.path / "folds" / f"fold-{number}.npz"
 
@@ -84,7 +94,7 @@ def open_folder(runs: Path, key: str, *, resume: bool) -> Iterator[RunFolder]:
     Raises ArtifactError where there is nothing to resume, or another process is at it.
     """
     path = _interrupted(runs, key) if resume else _fresh(runs, key)
-    with _locked(path):
+    with locked(path / _LOCK, path, doing="at this run", advice="end it"):
         yield RunFolder(path, key)
 
 
@@ -123,25 +133,6 @@ def _interrupted(runs: Path, key: str) -> Path:
     raise ArtifactError(
         f"{runs}: no interrupted run of this config and these data{also}; leave out --resume to begin a new one"
     )
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Keep other processes out; the system gives the lock back whatever becomes of this one."""
-    try:
-        import fcntl
-    except ImportError:  # Windows, where a second process is not kept out
-        yield
-        return
-    with (path / _LOCK).open("w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ArtifactError(f"{path}: another process is at this run; wait for it, or end it") from error
-        try:
-            yield
-        finally:
-            (path / _LOCK).unlink(missing_ok=True)
 
 
 def plain(value: Any) -> Any:

@@ -74,7 +74,7 @@ def digest(config: Config) -> str:
 
     It does not depend on the order of keys, nor on what was left out and what was given as it is by default.
     """
-    told = config.model_dump(exclude={"output"})
+    told = config.model_dump(exclude={"output": {"path", "runs", "overwrite"}})
     text = json.dumps(told, sort_keys=True, separators=(",", ":"), default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()
 

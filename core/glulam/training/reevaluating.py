@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import is_regressor
 
-from glulam.dataset import Dataset
+from glulam import plugins
+from glulam.dataset import Dataset, RawTable
 from glulam.errors import ConfigError, FeatureError
 from glulam.runtime import ProductionEnsemble
+from glulam.schema import FeatureSchema
 from glulam.training.assembling import make_dataset
 from glulam.training.baselines import predict_baselines
-from glulam.training.config import Config, DataConfig, EvaluationConfig, FeaturesConfig, LabelConfig
+from glulam.training.config import Config, DataConfig, EnsembleConfig, EvaluationConfig, FeaturesConfig, LabelConfig
 from glulam.training.data import read_raw
 from glulam.training.measuring import measure, metrics_named
 from glulam.training.results import Comparison, MetricResult, OutOfFold
@@ -26,6 +29,8 @@ Array = npt.NDArray[Any]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
+LEAST_ASKED = 30
+"""Fewer rows than this say little of an ensemble."""
 LEAST_FITTED = 100
 """Rows that the ensemble knows and the file has too; with fewer, baselines that need fitting are left out."""
 
@@ -82,10 +87,12 @@ def evaluate_again(model: Any, question: Question, *, seed: int = 42, n_draws: i
     do not fit the ensemble.
     """
     training = _training_of(model)
-    config = _config(training, question)
+    config = _config(training, question, model)
     raw = read_raw(config.data, question.path.parent, needs_time=bool(config.features.generators))
+    if not config.features.generators:
+        config = _of_columns(config, raw, _schema_of(model))
     data = _with_schema(make_dataset(raw, config), model)
-    known, warnings = _known_rows(training, data, question)
+    known, limits = _known_rows(training, data, question)
     asked = np.arange(len(data)) if question.include_trained else np.flatnonzero(~known)
     if not len(asked):
         raise FeatureError(
@@ -97,7 +104,17 @@ def evaluate_again(model: Any, question: Question, *, seed: int = 42, n_draws: i
         data, [(np.flatnonzero(known), asked)], answers, metrics_named(question.metrics, data.task), [],
         ordered=data.time is not None, n_draws=n_draws, seed=seed,
     )  # fmt: skip
-    return Reevaluation(measured, best, against, len(asked), int(known.sum()), data, tuple(warnings))
+    if len(asked) < LEAST_ASKED:
+        limits.append(f"{len(asked)} rows say little; expected {LEAST_ASKED} or more")
+    abstained = int((~np.isin(_labels_of(model, data, asked), data.classes)).sum()) if len(data.classes) else 0
+    if abstained:
+        limits.append(f"{abstained:,} rows on which it abstains count by their likeliest class")
+    return Reevaluation(measured, best, against, len(asked), int(known.sum()), data, tuple(limits))
+
+
+def _schema_of(model: Any) -> FeatureSchema:
+    schema: FeatureSchema = model.schema if isinstance(model, ProductionEnsemble) else model.schema_
+    return schema
 
 
 def _training_of(model: Any) -> dict[str, Any]:
@@ -105,7 +122,7 @@ def _training_of(model: Any) -> dict[str, Any]:
     return found
 
 
-def _config(training: dict[str, Any], question: Question) -> Config:
+def _config(training: dict[str, Any], question: Question, model: Any) -> Config:
     """Return the config of the training with these data, or one of the file's columns and the named target."""
     if training.get("config"):
         config = Config.model_validate(tomllib.loads(training["config"]))
@@ -121,14 +138,46 @@ def _config(training: dict[str, Any], question: Question) -> Config:
             "column with the labels: --target COLUMN"
         )
     window = {"days": question.days, "since": question.since, "until": question.until, "query": query}
+    # Which columns are features, and of which kind, the ensemble knows itself.
+    columns = {"path": question.path.name, "drop": (), "categorical": (), **window}
+    values = model.info()["task"] == "regression" if isinstance(model, ProductionEnsemble) else is_regressor(model)
     return config.model_copy(
         update={
-            "data": data.model_copy(update={"path": question.path.name, **window}),
+            "data": data.model_copy(update=columns),
             "label": label,
-            "evaluation": EvaluationConfig(),
+            "ensemble": EnsembleConfig(task="regression" if values else "classification"),
+            "evaluation": EvaluationConfig(folds=2),
             "features": FeaturesConfig(generators=config.features.generators),
         }
     )
+
+
+def _of_columns(config: Config, raw: RawTable, schema: FeatureSchema) -> Config:
+    """Return the config for a table that has the features as columns, maybe among others.
+
+    Raises FeatureError for a table that lacks some.
+    """
+    target = plugins.label(config.label.name, **config.label.params).target
+    names = list(schema.names)
+    if not schema.named:  # then columns are told by their order alone
+        names = [name for name in raw.columns if name not in (target, config.data.group)]
+        if len(names) != len(schema):
+            raise FeatureError(
+                f"{raw.source}: the ensemble reads {len(schema)} features, whose names it does not know; the table has "
+                f"{len(names)} columns beside the label: {names}"
+            )
+    lacking = [name for name in names if name not in raw.columns]
+    if lacking:
+        raise FeatureError(
+            f"{raw.source}: the ensemble reads the features {lacking}, which the table does not have; it has "
+            f"{list(raw.columns)}"
+        )
+    if target in names:
+        raise ConfigError(f"evaluate: {target!r} is a feature of the ensemble; name the column with the labels")
+    kept = {*names, target, config.data.group}
+    categorical = [name for name, feature in zip(names, schema.features, strict=True) if feature.kind == "categorical"]
+    columns = {"drop": tuple(name for name in raw.columns if name not in kept), "categorical": tuple(categorical)}
+    return config.model_copy(update={"data": config.data.model_copy(update=columns)})
 
 
 def _label(target: str) -> LabelConfig:
@@ -143,7 +192,7 @@ def _label(target: str) -> LabelConfig:
 def _with_schema(data: Dataset, model: Any) -> Dataset:
     """Return the rows as the ensemble's own schema encodes them, and its classes."""
     production = isinstance(model, ProductionEnsemble)
-    schema = model.schema if production else model.schema_
+    schema = _schema_of(model)
     X = schema.encode(data.schema.decode(data.X), reorder=True, owner="evaluate")
     if data.task == "regression":
         return replace(data, X=X, schema=schema)
@@ -152,7 +201,10 @@ def _with_schema(data: Dataset, model: Any) -> Dataset:
     known = classes.tolist()
     strange = [each for each in data.classes.tolist() if each not in known]
     if strange:
-        raise FeatureError(f"evaluate: the labels {strange[:5]} are none of the ensemble's, which are {known}")
+        raise FeatureError(
+            f"evaluate: the labels {strange[:5]} are none of the ensemble's, which are {known}; correct them, leave "
+            "such rows out, or name another column: --target COLUMN"
+        )
     y = np.array([known.index(label) for label in labels.tolist()], dtype=np.int64)
     return replace(data, X=X, schema=schema, y=y, classes=classes, task="binary" if len(known) == 2 else "multiclass")
 
@@ -178,17 +230,25 @@ def _known_rows(training: dict[str, Any], data: Dataset, question: Question) -> 
 
 def _answers(model: Any, data: Dataset, asked: Int64, known: Int64) -> OutOfFold:
     """Return the ensemble's answers and the baselines', which are fitted on the rows that the ensemble knows."""
-    X: Any = data.X[asked]
-    if any(feature.kind == "categorical" for feature in data.schema.features):
-        X = data.schema.decode(X)
+    X = _rows_of(data, asked)
     values = data.task == "regression"
     scores = np.asarray(model.predict(X) if values else model.predict_proba(X), dtype=np.float64).reshape(
         len(asked), -1
     )
-    labels = scores[:, 0] if values else _positions(model.predict(X), data.classes, scores)
+    labels = scores[:, 0] if values else _positions(_labels_of(model, data, asked), data.classes, scores)
     fitted = np.setdiff1d(known, asked)
     baselines, chosen = _baselines(data, asked, fitted)
     return OutOfFold(asked, np.zeros(len(asked), dtype=np.int64), scores[:, None, :], scores, labels, baselines, chosen)
+
+
+def _rows_of(data: Dataset, asked: Int64) -> Any:
+    """Return rows as an ensemble takes them: a matrix, or columns where some are categories."""
+    X = data.X[asked]
+    return data.schema.decode(X) if any(each.kind == "categorical" for each in data.schema.features) else X
+
+
+def _labels_of(model: Any, data: Dataset, asked: Int64) -> Array:
+    return np.asarray(model.predict(_rows_of(data, asked)))
 
 
 def _positions(labels: Array, classes: Array, scores: Float64) -> Int64:

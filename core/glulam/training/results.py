@@ -85,8 +85,6 @@ class Comparison:
         in whose units ``difference`` is
     difference
         positive where the first way is better; paired by rows
-    better
-        whether the whole interval is above 0
     """
 
     what: str
@@ -140,7 +138,7 @@ class Evaluation:
     """An honest evaluation of an ensemble.
 
     splitter
-        in words, such as ``walk-forward, 5 expanding folds, horizon 1, embargo 0``
+        with its parameters, such as ``WalkForward(n_splits=5, horizon=1)``
     folds
         the rows fitted on and tested on, in order
     metrics
@@ -175,7 +173,7 @@ class RunResult:
     importance
         float64 [n_folds, n_features], the ensemble's in each fold (rows sum to 1)
     ensemble
-        what the file says of itself: `ProductionEnsemble.info`; empty where none was exported (a dry run)
+        what the file says of itself: `ProductionEnsemble.info`; empty where none was exported
     latency
         seconds of one row: p50 and p99, and of a batch; memory and file size in bytes
     facts

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import importlib
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +17,10 @@ import numpy as np
 
 from glulam import exporting
 from glulam.dataset import Dataset
-from glulam.errors import ArtifactError
+from glulam.errors import ConfigError, GlulamError
 from glulam.runtime import load
 from glulam.training import champion as champions
+from glulam.training._generating import generators_of
 from glulam.training.assembling import make_dataset, regenerate
 from glulam.training.card import write_card
 from glulam.training.config import Config
@@ -28,10 +31,10 @@ from glulam.training.facts import git_revision, not_reproducible, run_key, servi
 from glulam.training.folder import RunFolder, open_folder
 from glulam.training.gates import judge
 from glulam.training.leaks import look_for_leaks
-from glulam.training.loading import digest, to_toml
+from glulam.training.loading import digest, load_config, to_toml
 from glulam.training.places import check_places, put_in_place
 from glulam.training.report import write_report
-from glulam.training.results import Comparison, RunResult
+from glulam.training.results import Comparison, Interval, RunResult
 from glulam.trainspecs import LeakCase, Suspicion
 
 __all__ = ["Finished", "Say", "prepare", "summary", "train"]
@@ -40,6 +43,8 @@ Say = Callable[[str], None]
 SAMPLE_ROWS = 2_000
 """Rows that a dry run trains on: the last ones."""
 SERVED_ROWS = 1_000
+TUNED, TUNING = "tuned.toml", "tuning.json"
+"""In the folder of a run that searches parameters: the config to go on with, and what the search found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ def train(
 
     Raises GlulamError for what cannot work; gates that fail and suspected leaks are in the result.
     """
+    _check_libraries()
     # A dry run replaces nothing: it is asked before the first file is there, and after.
     out, saved = check_places(config, base, overwrite=overwrite or dry_run)
     data = prepare(config, base, say)
@@ -103,10 +109,10 @@ def train(
         data = data.take(np.arange(max(0, len(data) - SAMPLE_ROWS), len(data)))
         say(f"dry run: the last {len(data):,} rows, nothing is written")
     members = make_members(config, data.task, data.schema)
-    versions = versions_of(members)
+    versions = versions_of(members, generators_of(config))
     key = run_key(digest(config), data.raw.sha256, versions)
     with _folder(base / config.output.runs, key, resume=resume, dry_run=dry_run) as folder:
-        facts = _facts(config, base, data, versions) | {"exceptions": not_reproducible(members)}
+        facts = _facts(config, base, data, versions) | {"exceptions": not_reproducible(config, members)}
         if not dry_run:
             folder.write("config.toml", to_toml(config))
             folder.mark("running", facts)
@@ -118,6 +124,17 @@ def train(
             finished = replace(finished, out=out, saved=saved)
         folder.mark("done" if finished.out else "refused", dict(finished.result.facts))
         return finished
+
+
+def _check_libraries() -> None:
+    """Refuse now what would be missed at the end: what export and report need."""
+    for name, extra in (("onnx", "onnx"), ("plotly", "cli")):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise ConfigError(
+                f"a run needs {name}, which is not installed ({error}); install it with: pip install 'glulam[{extra}]'"
+            ) from error
 
 
 def _allowed(config: Config, result: RunResult) -> bool:
@@ -132,8 +149,10 @@ def _folder(runs: Path, key: str, *, resume: bool, dry_run: bool) -> Iterator[Ru
         with open_folder(runs, key, resume=resume) as folder:
             try:
                 yield folder
-            except (KeyboardInterrupt, SystemExit, OSError, ArtifactError) as error:
-                if not isinstance(error, ArtifactError) or isinstance(error.__cause__, OSError):
+            except BaseException as error:  # Ctrl-C as well
+                if not folder.has_folds():
+                    folder.discard()
+                elif not isinstance(error, GlulamError) or isinstance(error.__cause__, OSError):
                     error.add_note(f"what is done is kept in {folder.path}; go on with the same command and --resume")
                 raise
         return
@@ -225,22 +244,44 @@ class _Run:
         return Finished(result, ensemble, self.folder.path, None, None)
 
     def _tune(self) -> tuple[Comparison, ...]:
-        """Search parameters; take what was found if it is better on rows that the search did not see."""
+        """Search parameters; take what was found if it is better on rows that the search did not see.
+
+        The study is in the run's folder. Once it has ended, what came of it is kept there, and a run that is resumed
+        searches no more: another search might find other parameters than the folds were fitted with.
+        """
+        kept = self.folder.path / TUNING
+        if not kept.exists():
+            self._search(kept)
+        found = json.loads(kept.read_text(encoding="utf-8"))
+        self.say(found["verdict"])
+        self.config = load_config(self.folder.path / TUNED, environ={})
+        self.facts |= {
+            "config": to_toml(self.config),
+            "config_sha256": digest(self.config),
+            "tuned": {name: found[name] for name in ("adopted", "params", "holdout", "verdict")},
+        }
+        if found["adopted"] and "test_size" not in self.config.evaluation.params:
+            self.facts["warnings"] = ["some tested rows are those that parameters were searched on, which flatters"]
+        difference = Interval(*(float("nan") if each is None else each for each in found["difference"]))
+        return (Comparison(found["what"], found["metric"], difference),)
+
+    def _search(self, kept: Path) -> None:
+        """Search, and write down what came of it: the config to go on with, and then the comparison."""
         from glulam.training.tuning import tune
 
         self.say("tuning")
-        found = tune(self.data, self.config, base=self.base, progress=False)
-        self.say(found.verdict)
-        self.config = found.config
-        self.facts["tuned"] = {
-            "adopted": found.adopted,
-            "params": found.params,
-            "holdout": found.holdout,
-            "verdict": found.verdict,
-        }
-        if found.adopted and "test_size" not in found.config.evaluation.params:
-            self.facts["warnings"] = ["some tested rows are those that parameters were searched on, which flatters"]
-        return (found.comparison,)
+        found = tune(self.data, self.config, base=self.folder.path, progress=False)
+        done = found.config.tune.model_copy(update={"enabled": False})
+        self.folder.write(TUNED, to_toml(found.config.model_copy(update={"tune": done})))
+        difference = found.comparison.difference
+        self.folder.write_json(
+            kept.name,
+            {
+                "adopted": found.adopted, "params": found.params, "holdout": found.holdout, "verdict": found.verdict,
+                "what": found.comparison.what, "metric": found.comparison.metric,
+                "difference": [difference.value, difference.low, difference.high],
+            },
+        )  # fmt: skip
 
     def _look_for_leaks(self, judged: Judged) -> tuple[tuple[Suspicion, ...], tuple[str, ...]]:
         config, answers = self.config, judged.evaluation.out_of_fold

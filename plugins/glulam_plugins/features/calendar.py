@@ -47,6 +47,7 @@ class Calendar(FeatureGenerator):
     """
 
     name = "calendar"
+    distributions = ("feature-engine", "pandas")
     warm_up = 0
 
     def __init__(

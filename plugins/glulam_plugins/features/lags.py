@@ -29,6 +29,7 @@ class Lags(FeatureGenerator):
     """
 
     name = "lags"
+    distributions = ("feature-engine", "pandas")
 
     def __init__(self, columns: str | Sequence[str], lags: int | Sequence[int] = (1, 2, 3)) -> None:
         self._of = names("lags", "columns", columns)

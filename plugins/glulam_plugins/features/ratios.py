@@ -29,6 +29,7 @@ class Ratios(FeatureGenerator):
     """
 
     name = "ratios"
+    distributions = ("feature-engine", "pandas")
     warm_up = 0
 
     def __init__(

@@ -59,6 +59,7 @@ class Technical(FeatureGenerator):
     """
 
     name = "technical"
+    distributions = ("TA-Lib",)
     columns = COLUMNS
     warm_up = WARM_UP
 

@@ -13,7 +13,7 @@ from glulam.trainspecs import Fold, LeakCase
 
 __all__ = [
     "auc", "evaluate", "fold_order", "in_order", "one_thread", "own_folds", "price_behind", "ranks", "rows_tested",
-    "single_skill", "skill", "standard_error",
+    "single_skill", "skill", "standard_error", "without_empty",
 ]  # fmt: skip
 
 Array = npt.NDArray[Any]
@@ -143,6 +143,7 @@ def _answers(case: LeakCase, X: Array, y: Array, X_test: Array, linear: bool) ->
     """Fit the case's quick estimator, or one of our own, and return its scores [n, n_outputs]."""
     classes = len(case.data.classes)
     model = case.make() if case.make is not None and not linear else _quick(classes, case.seed, linear)
+    X, X_test = without_empty(X, X_test)
     with one_thread():
         model.fit(X, y)
         answers = np.asarray(model.predict_proba(X_test) if classes else model.predict(X_test), dtype=np.float64)
@@ -152,6 +153,19 @@ def _answers(case: LeakCase, X: Array, y: Array, X_test: Array, linear: bool) ->
     scores = np.zeros((len(X_test), classes))
     scores[:, seen] = answers
     return scores
+
+
+def without_empty(X: Array, X_test: Array) -> tuple[Array, Array]:
+    """Return rows to fit on and to test on without the columns of which none to fit on has a value.
+
+    Nothing can be learnt of such a column, and not every estimator takes it. One is kept, of zeros, if all are so.
+    """
+    known = ~np.isnan(X).all(axis=0)
+    if known.all():
+        return X, X_test
+    if not known.any():
+        return np.zeros((len(X), 1), X.dtype), np.zeros((len(X_test), 1), X.dtype)
+    return X[:, known], X_test[:, known]
 
 
 def _quick(classes: int, seed: int, linear: bool) -> Any:

@@ -137,8 +137,9 @@ class FutureInColumns(LeakCheck):
     """Looks for the future in features that are columns of a file, which nobody can recompute.
 
     Two signs are looked for in rows that have an order. Where the label follows the change of a column, such as the
-    close, over its horizon: values that this column has in a later row, and that no column had until then. And a
-    column with a mean of 0 and a standard deviation of 1 over exactly all rows of the table.
+    close, over its horizon: values that this column (or a high or low around it) has in a later row, and that no column
+    had until then. And a column with a mean of 0 and a standard deviation of 1 over exactly all rows of the table, or
+    one that lies between 0 and 1 and is each in exactly one row.
     """
 
     name = "future_in_columns"
@@ -164,11 +165,12 @@ class FutureInColumns(LeakCheck):
             values = data.X[:, position]
             if feature.kind != "numeric" or len(np.unique(values)) < 20:
                 continue
-            if price is not None:
-                others = [column for name, column in raw.items() if name != feature.name or name == price[0]]
-                later = self._later(values, price[1], others, data.rows)
+            for known in _of_the_row(raw, price):
+                others = [column for name, column in raw.items() if name != feature.name or name == known]
+                later = self._later(values, raw[known].astype(np.float64), others, data.rows)
                 if later is not None:
-                    found.append(self._holds_later(feature.name, price[0], *later))
+                    found.append(self._holds_later(feature.name, known, *later))
+                    break
             whole = raw.get(feature.name)
             how = _scaled(values) or (_scaled(whole) if whole is not None else "")
             if how:
@@ -216,6 +218,16 @@ class FutureInColumns(LeakCheck):
         )
 
 
+def _of_the_row(raw: dict[str, npt.NDArray[Any]], price: tuple[str, Float64] | None) -> list[str]:
+    """Return which columns are surely of their own row: the price, and a high and a low that always enclose it."""
+    if price is None:
+        return []
+    sides = [
+        name for name, side in (("high", 1), ("low", -1)) if name in raw and (side * (raw[name] - price[1]) >= 0).all()
+    ]
+    return [price[0], *(name for name in sides if name != price[0])]
+
+
 def _scaled(values: npt.NDArray[Any]) -> str:
     """Return how values are scaled over all rows exactly, or nothing."""
     values = values.astype(np.float64)
@@ -223,6 +235,10 @@ def _scaled(values: npt.NDArray[Any]) -> str:
         return ""
     if abs(values.mean()) < 2e-6 and min(abs(values.std() - 1), abs(values.std(ddof=1) - 1)) < 2e-6:
         return "a mean of 0 and a standard deviation of 1"
+    # One row at either end: what is cut off at them, as a share or an oscillator is, has many there.
+    once = all(np.count_nonzero(values == end) == 1 for end in (0, 1))
+    if once and values.min() == 0 and values.max() == 1 and len(np.unique(values)) > len(values) / 2:
+        return "its least value at 0 and its greatest at 1, each in one row,"
     return ""
 
 

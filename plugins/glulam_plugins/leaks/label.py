@@ -10,7 +10,15 @@ import numpy.typing as npt
 
 from glulam.hookspecs import hookimpl
 from glulam.trainspecs import LeakCase, LeakCheck, Suspicion
-from glulam_plugins.leaks._measuring import evaluate, in_order, one_thread, own_folds, ranks, single_skill
+from glulam_plugins.leaks._measuring import (
+    evaluate,
+    in_order,
+    one_thread,
+    own_folds,
+    ranks,
+    single_skill,
+    without_empty,
+)  # fmt: skip
 
 __all__ = ["LabelInFeature"]
 
@@ -20,6 +28,8 @@ Float64 = npt.NDArray[np.float64]
 _FEWEST_ROWS = 100
 _FEWEST_ENTANGLED = 400
 """Rows below which it is not looked at whether one feature stands apart from others that depend on each other."""
+_FEWEST_ONE_SIDED = 50
+"""Rows with a value, or without one, below which it may be chance that all have one label."""
 _SCREENED = 2_000
 """Rows that pairs of features are first tried on."""
 _MOST_PAIRED = 40
@@ -29,10 +39,12 @@ _DOMINANT = {True: 0.70, False: 0.85}
 
 
 class LabelInFeature(LeakCheck):
-    """Looks for the label inside the features, in four shapes.
+    """Looks for the label inside the features, in five shapes.
 
-    A copy: each value of the feature goes with one label. A rule: a threshold on a feature, on the difference of two,
-    or (for rows in an order) on the change of one since the row before, gives the label without an error. Target
+    A copy: each value of the feature goes with one label, or a feature, the sum or the difference of two rises and
+    falls with the values to foretell. Its presence: the feature has a value in rows of one label only. A rule: a
+    threshold on a feature, on the difference of two, or (for rows in an order) on the change of one since the row
+    before, gives the label without an error. Target
     encoding: for each value of the feature, the mean label is that value, over rows to test on as well. The label with
     noise: a feature far stronger than all others together, that differs between the labels by a shift alone, and has
     nothing to do with the other features or its own past once the label is known.
@@ -49,7 +61,7 @@ class LabelInFeature(LeakCheck):
         found: list[Suspicion] = []
         for position, name in enumerate(data.schema.names):
             values = data.X[:, position].astype(np.float64)
-            for look in (self._copy, self._encoding, self._rule):
+            for look in (self._copy, self._presence, self._encoding, self._rule):
                 suspicion = look(case, (name,), name, values)
                 if suspicion is not None:
                     found.append(suspicion)
@@ -57,7 +69,8 @@ class LabelInFeature(LeakCheck):
         if found:  # pairs and dominance would only say again what is known
             return found
         for names, text, values in _combinations(case):
-            suspicion = self._rule(case, names, text, values)
+            look = self._rule if len(data.classes) else self._same_order
+            suspicion = look(case, names, text, values)
             if suspicion is not None:
                 return [suspicion]
         noisy = self._with_noise(case)
@@ -67,7 +80,7 @@ class LabelInFeature(LeakCheck):
         """Look for a feature of which each value goes with one label, or that is the value itself."""
         data, y = case.data, case.data.y
         if not len(data.classes):
-            return self._same_order(names, text, values, y)
+            return self._same_order(case, names, text, values)
         _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
         if len(counts) < 2 or len(data) < 10 * len(counts):
             return None
@@ -84,12 +97,37 @@ class LabelInFeature(LeakCheck):
             names,
         )
 
-    def _same_order(self, names: tuple[str, ...], text: str, values: Float64, y: Array) -> Suspicion | None:
-        """Look for a feature that rises or falls with a label of many values in every row."""
+    def _presence(self, case: LeakCase, names: tuple[str, ...], text: str, values: Float64) -> Suspicion | None:
+        """Look for a feature that has a value, or none, in rows of one label only, and in at least half of these."""
+        y = case.data.y
+        for there, how in ((~np.isnan(values), "has a value"), (np.isnan(values), "is missing")):
+            count = int(there.sum())
+            if not len(case.data.classes) or count < _FEWEST_ONE_SIDED or count == len(y):
+                continue
+            (label, *others), rows = np.unique(y[there]), int((y == y[there][0]).sum())
+            if others or count < 0.5 * rows or (count * (len(y) - rows)) < 10 * len(y):
+                continue
+            return Suspicion(
+                self.name,
+                f"{text} {how} in {count} rows, all of which have the label {str(case.data.classes[label])!r}, as "
+                f"{rows} of {len(y)} rows have",
+                "find out when it is filled in: what is known only once the outcome is known is no feature",
+                {"rows": count, "of_label": rows, "of": len(y)},
+                names,
+            )
+        return None
+
+    def _same_order(self, case: LeakCase, names: tuple[str, ...], text: str, values: Float64) -> Suspicion | None:
+        """Look for a feature that rises or falls with a label of many values in every row.
+
+        In time it must do so from each row to the next as well: the last value of a long, slow series is as near to
+        the one to foretell, and honest.
+        """
+        y = case.data.y
         if len(np.unique(y)) < 20 or len(np.unique(values)) < 20:
             return None
         correlation = 2 * single_skill(y, values, 0) - 1
-        if correlation < 0.9999:
+        if correlation < 0.9999 or (in_order(case) and 2 * single_skill(np.diff(y), np.diff(values), 0) - 1 < 0.9):
             return None
         return Suspicion(
             self.name,
@@ -169,7 +207,7 @@ class LabelInFeature(LeakCheck):
             if alone[best] < _DOMINANT[ordered] or linear[best] > 0.03 or not (few or _same_shape(rest, groups)):
                 continue
             others = np.delete(data.X, best, axis=1)
-            without = evaluate(case, others, data.y, folds)
+            without = max(evaluate(case, others, data.y, folds, linear=linear) for linear in (False, True))
             entangled = float(np.median(np.delete(linear, best))) if len(data) >= _FEWEST_ENTANGLED else 0.0
             if without - 0.5 >= 0.4 * (alone[best] - 0.5) and entangled < 0.2:
                 continue
@@ -218,14 +256,17 @@ def _smoothed(
 
 
 def _combinations(case: LeakCase) -> Iterator[tuple[tuple[str, ...], str, Float64]]:
-    """Yield differences of two features, and changes since the row before, that part the labels of a sample."""
+    """Yield differences of two features, and changes since the row before, that part the labels of a sample.
+
+    For values those sums and differences of two that order them.
+    """
     data = case.data
-    if len(data.classes) != 2:
+    if len(data.classes) > 2:
         return
     numeric = [i for i, feature in enumerate(data.schema.features) if feature.kind == "numeric"][:_MOST_PAIRED]
     names = data.schema.names
     X = data.X.astype(np.float64)
-    if in_order(case):
+    if len(data.classes) and in_order(case):
         for i in numeric:
             change = np.append(0.0, np.diff(X[:, i]))
             if single_skill(data.y, change, 2) > 0.999:
@@ -234,8 +275,10 @@ def _combinations(case: LeakCase) -> Iterator[tuple[tuple[str, ...], str, Float6
     y = data.y[sample]
     for number, i in enumerate(numeric):
         for j in numeric[number + 1 :]:
-            if single_skill(y, X[sample, i] - X[sample, j], 2) > 0.999:
+            if single_skill(y, X[sample, i] - X[sample, j], len(data.classes)) > 0.999:
                 yield (names[i], names[j]), f"{names[i]} - {names[j]}", X[:, i] - X[:, j]
+            if not len(data.classes) and single_skill(y, X[sample, i] + X[sample, j], 0) > 0.999:
+                yield (names[i], names[j]), f"{names[i]} + {names[j]}", X[:, i] + X[:, j]
 
 
 def _fewest_wrong(values: Float64, y: Array) -> int:
@@ -298,8 +341,9 @@ def _explained(X: Array, target: Float64, folds: list[Any], *, quick: bool = Fal
     for model, features in models:
         rest, total = 0.0, 0.0
         for train, test in folds:
+            known, asked = without_empty(features[train], features[test])
             with one_thread():
-                answers = model.fit(features[train], target[train]).predict(features[test])
+                answers = model.fit(known, target[train]).predict(asked)
             rest += float(((target[test] - answers) ** 2).sum())
             total += float(((target[test] - target[train].mean()) ** 2).sum())
         best = max(best, 1 - rest / total if total else 1.0)

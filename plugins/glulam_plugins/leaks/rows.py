@@ -16,6 +16,12 @@ __all__ = ["DuplicateRows", "LabelOverlap", "RowOrder"]
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
 
+_NEAR = 0.1
+"""Of the distance to the second nearest row: what is nearer is a near copy."""
+_FEWEST_MEASURES = 3
+_FOLDS_NEAR, _FITTED_NEAR, _TESTED_NEAR = 3, 8_000, 300
+"""The last folds, and as many rows of each, that near copies are looked for in."""
+
 
 class LabelOverlap(LeakCheck):
     """Looks in every fold for rows to fit on that share something with rows to test on.
@@ -87,7 +93,9 @@ class DuplicateRows(LeakCheck):
 
     Rows of few possible values repeat honestly. How often that would be is estimated from how often each column
     repeats by itself (of columns that go together, only one is counted); copies are reported where there are at least
-    five, at least 1 % of the rows, and twenty times as many as expected.
+    five, at least 1 % of the rows, and twenty times as many as expected. Else near copies are looked for in three
+    features or more of many values: rows of which one fitted row is ten times as near as any other, at least 1 % of
+    the rows and twenty times as many as there would be in so many dimensions.
     """
 
     name = "duplicate_rows"
@@ -95,6 +103,10 @@ class DuplicateRows(LeakCheck):
 
     def find(self, case: LeakCase) -> list[Suspicion]:
         """Return a suspicion where copies are far more than chance would have it."""
+        return self._exact(case) or self._near(case)
+
+    def _exact(self, case: LeakCase) -> list[Suspicion]:
+        """Count rows with the same features, to the last bit."""
         data = case.data
         # Bit patterns, so that missing values are equal to each other; adding 0 turns -0 into 0.
         keys = np.ascontiguousarray(data.X + np.float32(0)).view(np.dtype((np.void, data.X.shape[1] * 4))).ravel()
@@ -125,6 +137,60 @@ class DuplicateRows(LeakCheck):
             )
         ]
 
+    def _near(self, case: LeakCase) -> list[Suspicion]:
+        """Count rows with one fitted row ten times as near as the second nearest."""
+        X = _measures(case)
+        random = np.random.default_rng(case.seed)
+        ratios, spreads = [], []
+        for train, test in list(case.folds)[-_FOLDS_NEAR:] if X.shape[1] >= _FEWEST_MEASURES else []:
+            fitted = np.setdiff1d(train, test)
+            if len(fitted) < 100:
+                continue
+            fitted, asked = (
+                part if len(part) <= most else random.choice(part, most, replace=False)
+                for part, most in ((fitted, _FITTED_NEAR), (test, _TESTED_NEAR))
+            )
+            first, second, tenth = _distances(X[fitted], X[asked]).T
+            apart = first > 0  # what is equal is a copy, or of few possible values
+            ratios.append(first[apart] / second[apart])
+            spreads.append(second[apart] / tenth[apart])
+        ratio, spread = np.concatenate([*ratios, []]), np.concatenate([*spreads, []])
+        if len(ratio) < 100:
+            return []
+        # How fast neighbours follow each other tells in how many dimensions the rows lie, and how rare a near one is.
+        dimensions = np.log(5) / max(1e-9, -float(np.log(np.clip(np.median(spread), 1e-9, 1.0))))
+        share, expected = float((ratio < _NEAR).mean()), float(_NEAR**dimensions)
+        if share < max(0.01, 20 * expected):
+            return []
+        return [
+            Suspicion(
+                self.name,
+                f"{share:.1%} of the rows to test on have a fitted row that is ten times as near as any other; by "
+                f"chance {expected:.2%} would",
+                "drop rows that repeat others with small changes, or give what they belong to as group",
+                {"share": share, "expected_share": expected, "dimensions": float(dimensions), "rows": len(ratio)},
+            )
+        ]
+
+
+def _measures(case: LeakCase) -> npt.NDArray[np.float32]:
+    """Return the features that are measured and not counted, of one scale each."""
+    kept = []
+    for feature, column in zip(case.data.schema.features, case.data.X.T, strict=True):
+        known = np.isfinite(column)
+        if feature.kind == "numeric" and known.mean() > 0.5 and len(np.unique(column[known])) > 0.5 * known.sum():
+            kept.append(np.where(known, ranks(column) / len(column), 0.0).astype(np.float32))
+    return np.column_stack(kept) if kept else np.empty((len(case.data), 0), np.float32)
+
+
+def _distances(fitted: npt.NDArray[np.float32], asked: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return how far the first, second and tenth nearest fitted rows are, [n_asked, 3]."""
+    found = np.empty((len(asked), 3))
+    for row, point in enumerate(asked):
+        squared = ((fitted - point) ** 2).sum(axis=1)
+        found[row] = np.sqrt(np.partition(squared, (0, 1, 9))[[0, 1, 9]])
+    return found
+
 
 def _chance_of_copy(X: Array, seed: int) -> float:
     """Return the chance that two rows agree in all features, if unrelated features repeat independently."""
@@ -148,7 +214,7 @@ def _chance_of_copy(X: Array, seed: int) -> float:
 
 
 class RowOrder(LeakCheck):
-    """Looks for a feature that is the row's number, and foretells the label because the file is sorted.
+    """Looks for a feature that is the row's number, a whole one, and foretells the label because the file is sorted.
 
     Only where that leaks: for rows without an order, or folds that do not keep it. A file sorted by its label is no
     leak by itself, as long as no feature tells where in the file a row stood.
@@ -171,7 +237,8 @@ class RowOrder(LeakCheck):
         found = []
         for position, name in enumerate(data.schema.names):
             values = data.X[:, position].astype(np.float64)
-            if np.isnan(values).any() or len(np.unique(values)) < 0.9 * len(values):
+            # Whole numbers: a sweep over evenly spaced settings, sorted, is a straight line too, and honest.
+            if np.isnan(values).any() or len(np.unique(values)) < 0.9 * len(values) or (values % 1).any():
                 continue
             straight = abs(float(np.corrcoef(values, place)[0, 1]))
             known = _known_by_place(data.y, place, len(data.classes))

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from glulam.training.assembling import make_dataset
 from glulam.training.config import Config
 from glulam.training.data import read_raw
 from glulam.training.loading import load_config
@@ -309,3 +310,17 @@ def test_a_missing_pydantic_is_one_line(process, here):
         "install it with: pip install 'glulam[cli]'\n"
     )
     assert not (here / "glulam.toml").exists()
+
+
+def test_numbers_of_rows_are_no_features(glulam, tmp_path, monkeypatch):
+    """The row numbers that pandas writes, counters and ids are dropped; other whole numbers are features."""
+    monkeypatch.chdir(tmp_path)
+    rows = (f"{row},{1_000 + 3 * row},{(row * 7) % 41 + 500},{row % 9},{row * row},{row % 2}" for row in range(40))
+    Path("t.csv").write_text("\n".join([",serial,customer_id,age,area,y", *rows]) + "\n")
+    done = glulam("init", "t.csv", "--target", "y")
+    assert done.code == 0, done.err
+    assert "the column without a name, serial, customer_id" in " ".join(done.out.split())
+    config = load_config(Path("glulam.toml"), environ={})
+    assert config.data.drop == ("", "serial", "customer_id")
+    made = make_dataset(read_raw(config.data, Path(), needs_time=False), config)
+    assert made.schema.names == ["age", "area"]

@@ -5,11 +5,15 @@ import json
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
 import glulam as library
+from glulam.training.assembling import make_dataset
+from glulam.training.data import read_raw
+from glulam.training.loading import load_config
 
 
 def test_answers_are_those_of_python(glulam, trained, binary, tmp_path, answers):
@@ -182,3 +186,50 @@ def test_features_of_candles(glulam, candles, tmp_path, answers):
     unaided = glulam("predict", model, candles, "--out", tmp_path / "q.csv")
     assert unaided.code == 1
     assert "name it with --features" in unaided.err
+
+
+CONFIG = """
+[data]
+path = "candles.csv"
+time = "opened"
+timezone = "Asia/Tokyo"
+until = 2023-12-25
+[features]
+generators = ["technical", { name = "rolling", columns = ["volume"], windows = [60], statistics = ["median"] }]
+[label]
+name = "next_direction"
+[members.lightgbm]
+params = { n_estimators = 5 }
+[evaluation]
+folds = 2
+bootstrap = 100
+"""
+
+
+def test_features_of_the_config(glulam, candles, tmp_path, answers):
+    """A model of a training run makes its features by itself, with their parameters, of all rows of the raw file."""
+    table = pa.csv.read_csv(candles).slice(12_300)
+    time = pa.compute.strftime(table.column("timestamp"), "%Y-%m-%dT%H:%M:%S")
+    table = table.set_column(0, "opened", time)
+    pa.csv.write_csv(table, tmp_path / "candles.csv")
+    (tmp_path / "glulam.toml").write_text(CONFIG)
+    done = glulam("train", "--config", tmp_path / "glulam.toml", "--quiet")
+    assert done.code == 0, done.err
+    done = glulam(
+        "predict", tmp_path / "ensemble.onnx", tmp_path / "candles.csv", "--out", tmp_path / "p.csv", "--votes"
+    )
+    assert done.code == 0, done.err
+    assert "59 warm-up rows dropped" in done.out
+    found = answers(tmp_path / "p.csv")
+    assert found["row"].to_pylist() == list(range(60, len(table) + 1))
+    config = load_config(tmp_path / "glulam.toml", overrides=['data.until=""'])
+    made = make_dataset(read_raw(config.data, tmp_path, needs_time=True), config)
+    asked = library.load(tmp_path / "ensemble.onnx").predict_proba(made.X)
+    np.testing.assert_allclose(found["probability_1"].to_numpy()[: len(made)], asked[:, 1], atol=1e-6)
+    lacking = tmp_path / "lacking.csv"
+    pa.csv.write_csv(table.drop(["volume"]), lacking)
+    done = glulam("predict", tmp_path / "ensemble.onnx", lacking, "--out", tmp_path / "q.csv")
+    assert done.code == 1
+    assert "lacking.csv" in done.err
+    assert "volume" in done.err
+    assert done.err.count("\n") == 1

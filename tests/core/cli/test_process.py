@@ -18,7 +18,7 @@ from glulam.cli import one_line
 from glulam.cli._app import app
 from glulam.cli._data import Source
 
-COMMANDS = ["demo", "init", "train", "export", "predict", "inspect", "verify", "plugins", "bench"]
+COMMANDS = ["demo", "init", "train", "export", "predict", "inspect", "verify", "plugins", "bench", "evaluate", "tune"]
 TRAINING = {"sklearn", "lightgbm", "xgboost", "joblib", "skops", "scipy", "pandas", "polars", "onnx", "pluggy", "talib"}
 
 

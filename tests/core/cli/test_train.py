@@ -216,7 +216,7 @@ def test_rows_that_cannot_be_learnt(glulam, tmp_path, lines, message):
         (["--target", "y", "--drop-bad"], "--drop-bad: needs --features"),
         (["--target", "y", "--task", "guess"], "'guess' is not one of 'auto', 'classification', 'regression'"),
         (["--target", "y", "--save", "m.onnx"], "--save: m.onnx is the --out file"),
-        ([], "Missing option '--target'; see glulam train --help"),
+        ([], "--target: which column of DATA is to be predicted? Name it; or leave DATA out, and let glulam init"),
     ],
 )
 def test_wrong_usage_is_code_2(glulam, data, monkeypatch, tmp_path, arguments, message):

@@ -54,7 +54,7 @@ def _header(result: RunResult, name: str) -> Markup:
         f"{count(len(oof.rows), 'row')} tested, {metrics.period(result.data, oof.rows)}",
         f"seed {result.facts['seed']}" if "seed" in result.facts else "",
         started(str(result.facts.get("started", ""))),
-        f"glulam {result.facts['glulam']}" if "glulam" in result.facts else "",
+        f"glulam {version}" if (version := (result.facts.get("versions") or {}).get("glulam")) else "",
     ]
     line = tag("p", " · ".join(part for part in about if part), class_="about")
     title = tag("h1", f"Training report: {name}")

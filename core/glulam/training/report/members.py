@@ -62,7 +62,7 @@ def _stability(shares: Float64) -> str:
     agreement = rank_agreement(shares)
     text = (
         "Bars are a feature's mean share of the ensemble's importance, points its share in each fold. "
-        "A bar whose points lie far apart belongs to a feature that was useful only for a while."
+        "A bar whose points lie far apart belongs to a feature that was useful in some folds only."
     )
     if not np.isfinite(agreement):
         return text

@@ -60,16 +60,16 @@ def folds(result: RunResult) -> Section:
     """Return the metrics fold by fold: a chart of the first, and a table of all."""
     evaluation, data = result.evaluation, result.data
     first = evaluation.metrics[0]
-    parts = [
-        _over_time(first, evaluation, data),
-        reading(
-            "Each line spans the rows that one fold was tested on. An ensemble that lies above the baselines in some "
-            "folds only has found something that comes and goes."
-            if first.greater_is_better
-            else "Each line spans the rows that one fold was tested on; lower is better. An ensemble that lies below "
-            "the baselines in some folds only has found something that comes and goes."
-        ),
-    ]
+    better = "above" if first.greater_is_better else "below"
+    lower = "" if first.greater_is_better else "; lower is better"
+    told = (
+        f"Each line spans the rows that one fold was tested on{lower}. An ensemble that lies {better} the baselines in "
+        "some folds only has found something that comes and goes."
+        if evaluation.ordered
+        else f"Each line is one fold{lower}. An ensemble that lies {better} the baselines in some folds only may owe "
+        "its number to which rows happened to be in which fold."
+    )
+    parts = [_over_time(first, evaluation, data), reading(told)]
     rows = [
         (
             f"{index + 1}", period(data, test), f"{len(fitted):,}", f"{len(test):,}",
@@ -79,7 +79,7 @@ def folds(result: RunResult) -> Section:
     ]  # fmt: skip
     head = ("fold", "tested on", "rows fitted", "rows tested", *(metric.title for metric in evaluation.metrics))
     parts.append(table(head, rows, text=(0, 1), caption="The ensemble's metrics by fold"))
-    return Section("folds", "Metrics by fold over time", join(parts))
+    return Section("folds", f"Metrics by fold{' over time' * evaluation.ordered}", join(parts))
 
 
 def _of_fold(metric: MetricResult, index: int) -> str:

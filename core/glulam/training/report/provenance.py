@@ -20,12 +20,11 @@ def data(result: RunResult) -> Section:
     findings = [*(about.get("findings") or result.data.raw.findings)]
     parts = [facts(source_facts(result)), tag("h3", "What the checks noted")]
     parts.append(_listed(findings) if findings else paragraph("Nothing to report."))
-    warned = [*result.facts.get("warnings", ()), *result.facts.get("collisions", ())]
-    if warned:
+    if warned := result.facts.get("warnings"):
         parts += [tag("h3", "Warnings"), _listed(warned)]
     if len(result.data.classes):
         parts.append(_class_shares(result))
-    names = result.facts.get("features") or result.data.schema.names
+    names = result.data.schema.names  # those of the file; with a selector the run began with more
     parts += [tag("h3", count(len(names), "feature").capitalize()), paragraph(", ".join(map(str, names)))]
     return Section("data", "Data and their checks", join(parts))
 
@@ -40,7 +39,7 @@ def source_facts(result: RunResult) -> list[tuple[str, str]]:
     ]
     if time is not None and len(time):
         known.append(("time of these rows (UTC)", f"{moment(time[0])} to {moment(time[-1])}"))
-    for name, key in (("taken since", "since"), ("taken until, without it", "until")):
+    for name, key in (("first row read", "since"), ("last row read", "until")):
         if about.get(key):
             known.append((name, str(about[key])))
     known.append(("SHA-256 of the rows", about.get("sha256") or raw.sha256))
@@ -139,11 +138,8 @@ def config(result: RunResult) -> Section:
         pairs.append(
             ("git revision", f"{git['revision']}{' with changes that are not committed' if git.get('dirty') else ''}")
         )
-    pairs.append(("glulam", known.get("glulam")))
     pairs.append(("versions", ", ".join(f"{name} {number}" for name, number in (known.get("versions") or {}).items())))
     parts = [facts([(name, str(value)) for name, value in pairs if value not in (None, "")])]
-    if known.get("files"):
-        parts += [tag("h3", "Files"), facts([(name, str(path)) for name, path in known["files"].items()])]
     if known.get("exceptions"):
         parts += [tag("h3", "Not byte for byte the same in a second run"), _listed(known["exceptions"])]
     if known.get("config"):

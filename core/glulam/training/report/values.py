@@ -44,7 +44,7 @@ def predicted(result: RunResult) -> Section:
 
 
 def residuals(result: RunResult) -> Section:
-    """Return residuals over time, as bands of stretches with as many rows, and how they are spread."""
+    """Return residuals over time or by row, as bands of stretches with as many rows, and how they are spread."""
     actual, values = _answers(result)
     rest = actual - values
     rows = result.evaluation.out_of_fold.rows
@@ -68,9 +68,9 @@ def residuals(result: RunResult) -> Section:
     spread = {"xaxis": figures.axis("residual (actual minus predicted)"), "yaxis": figures.axis("rows"), "bargap": 0}
     shown = float(counts.sum() / len(rest))
     parts = [
-        figures.figure("Residuals over time", traces, layout, height=340),
-        reading("The median should stay near 0: where it does not, the ensemble is wrong in one direction for a while. "
-                "A band that widens says when errors are larger."),
+        figures.figure("Residuals over time" if time is not None else "Residuals by row", traces, layout, height=340),
+        reading("The median should stay near 0: where it does not, the ensemble is wrong in one direction"
+                f"{' for a while' if time is not None else ''}. A band that widens says where errors are larger."),
         figures.figure("How residuals are spread", [bars], spread, height=260, legend=False),
         reading(f"Mean {number(float(rest.mean()))}, standard deviation {number(float(rest.std()))}. "
                 f"{percent(shown)} of the rows are drawn; the largest errors lie further out."),

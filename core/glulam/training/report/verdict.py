@@ -30,7 +30,7 @@ _SHAPES = {
     "unchecked": '<circle cx="30" cy="30" r="27" stroke-dasharray="8 9"/>',
     "leak": '<path d="M30 3 L58 55 L2 55 Z"/>',
 }
-"""A circle, a diamond, a square, a triangle, a broken circle: the verdict can be told without colours and without reading."""
+"""Circle, diamond, square, triangle, broken circle: the verdict can be told without colours and without reading."""
 
 
 @dataclass(frozen=True, slots=True)
