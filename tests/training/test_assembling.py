@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from training.made import CANDLES
 
 from glulam import plugins
 from glulam.dataset import Labels, RawTable
@@ -420,3 +421,18 @@ def test_a_misspelt_label_is_told_before_the_features(tmp_path):
     config = Config.model_validate({"data": {"path": "t.csv"}, "label": {"name": "column", "column": "chrun"}})
     with pytest.raises(FeatureError, match="label 'column': no column 'chrun'"):
         make_dataset(read_raw(config.data, tmp_path, needs_time=False), config)
+
+
+def test_the_last_rows_are_not_chosen_by_their_outcome():
+    """Of the last rows only those whose barrier came early would have a label: all are left out."""
+    config = Config.model_validate(
+        {
+            "data": {"path": "candles.csv", "time": "timestamp"},
+            "features": {"generators": [{"name": "technical"}]},
+            "label": {"name": "triple_barrier", "bars": 24, "up": 0.02},
+        }
+    )
+    known = config.data.model_copy(update={"path": CANDLES.name, "until": "2018-09-05"})
+    raw = read_raw(known, CANDLES.parent, needs_time=True)
+    data = make_dataset(raw, config)
+    assert data.rows.max() == len(data.raw) - 24 - 1

@@ -162,7 +162,7 @@ def test_windows(candles, tmp_path):
     assert read(tmp_path, since="2017-01-01").findings == ()
     with pytest.raises(
         FeatureError,
-        match=r"t.csv: data.since = '2030-01-01' leave no rows; the table has 2018-01-01T00:00:00Z to 2018-02-21T00:00:00Z",
+        match=r"t.csv: no row is left by data.since = '2030-01-01'; the table has 2018-01-01T00:00:00Z to 2018-02-21T00:00:00Z",
     ):
         read(tmp_path, since="2030-01-01")
     with pytest.raises(ConfigError, match="data.days needs to know the time of each row; name its column by data.time"):

@@ -238,6 +238,16 @@ def test_what_is_worse_than_a_baseline_is_not_praised(tmp_path: Path) -> None:
     assert 'class="verdict worse"' in written(worse, tmp_path)
 
 
+def test_what_nobody_asked_to_be_good_and_is_not(tmp_path: Path) -> None:
+    """Without a gate, an ensemble that is not shown to be better than a baseline is told so, and not praised."""
+    result = replace(made(), gates=())
+    undecided = replace(result.evaluation.against_best, difference=Interval(0.006, -0.004, 0.016))
+    found = verdict(replace(result, evaluation=replace(result.evaluation, against_best=undecided)))
+    assert (found.kind, found.word) == ("worse", "NOT SHOWN TO BE BETTER")
+    better = replace(result.evaluation.against_best, difference=Interval(0.02, 0.01, 0.03))
+    assert verdict(replace(result, evaluation=replace(result.evaluation, against_best=better))).word == "PASSED"
+
+
 def test_numbers_on_the_page_are_the_results(tmp_path: Path) -> None:
     """What the sections say is what the result holds."""
     result = made()

@@ -93,7 +93,7 @@ def test_planted_noise_is_dropped_and_it_pays(task):
     metric = plugins.metric("rmse" if task == "regression" else "log_loss")
     selector = plugins.selector("stability", n_repeats=4, subsamples=2)
     folds = folds_of(data)
-    selection, comparison, adopted = choose_features(data, folds, selector, boosted, metric, n_draws=200)
+    selection, comparison, adopted, _ = choose_features(data, folds, selector, boosted, metric, n_draws=200)
     assert set(selection.kept) == set(INFORMATIVE)
     assert list(selection.kept) == [name for name in data.schema.names if name in INFORMATIVE]
     assert selection.importance.shape == (24, 6)
@@ -112,7 +112,7 @@ def test_nothing_is_lost_where_all_matter():
     """Where every feature matters every one is kept, so that there is no difference and nothing to take."""
     data = planted(noise=0)
     selector = plugins.selector("stability", n_repeats=4, subsamples=2)
-    selection, comparison, adopted = choose_features(
+    selection, comparison, adopted, _ = choose_features(
         data, folds_of(data), selector, boosted, plugins.metric("log_loss"), n_draws=100
     )
     assert selection.kept == tuple(data.schema.names)
@@ -122,7 +122,7 @@ def test_nothing_is_lost_where_all_matter():
 def test_a_choice_that_does_not_pay_is_not_taken():
     """Chosen features that do worse on unseen rows are reported with their loss, and not taken."""
     data = planted()
-    selection, comparison, adopted = choose_features(
+    selection, comparison, adopted, _ = choose_features(
         data, folds_of(data), Recording(*NOISE[:8]), linear, plugins.metric("auc"), n_draws=100
     )
     assert (selection.kept, adopted) == (tuple(NOISE[:8]), False)
@@ -155,7 +155,7 @@ def test_the_difference_is_the_paired_one_of_fits_by_hand():
     selector, metric = Recording(*INFORMATIVE), plugins.metric("brier")
     by_fold = select_by_fold(data, folds, selector, linear)
     selector.seen.clear()
-    _, found, _ = choose_features(
+    _, found, _, _ = choose_features(
         data, folds, selector, linear, metric, ordered=False, n_draws=150, seed=3, by_fold=by_fold
     )
     assert len(selector.seen) == 1
@@ -175,7 +175,7 @@ def test_a_class_that_is_not_among_the_rows_to_fit_on_has_no_chance():
     y = np.where(np.arange(300) < 280, data.y * 2, 1)
     data = replace(data, y=y, task="multiclass", classes=np.array(["a", "b", "c"]))
     folds = [(np.arange(200), np.arange(201, 300))]
-    _, found, _ = choose_features(
+    _, found, _, _ = choose_features(
         data, folds, Recording(*data.schema.names), linear, plugins.metric("log_loss"), n_draws=100,
         by_fold=[Selection(tuple(data.schema.names), np.zeros((12, 1)), np.ones(12))],
     )  # fmt: skip
@@ -186,7 +186,7 @@ def test_honest_candles_have_little_to_select():
     """On the shipped candles an ensemble's choice is made and judged; whatever it is, it holds a feature."""
     data = candles_dataset(600)
     selector = plugins.selector("stability", n_repeats=2, subsamples=1)
-    selection, comparison, adopted = choose_features(
+    selection, comparison, adopted, _ = choose_features(
         data, folds_of(data, 2), selector, ensemble, plugins.metric("log_loss"), n_draws=100
     )
     assert 1 <= len(selection.kept) <= 12
@@ -212,7 +212,7 @@ def test_categories_of_an_ensemble_keep_their_meaning(categories, task):
         return kind([("lightgbm", {"n_estimators": 20, "n_jobs": 1})], schema=rows.schema, progress=False)
 
     selector = plugins.selector("stability", n_repeats=2, subsamples=1)
-    selection, _, _ = choose_features(
+    selection, _, _, _ = choose_features(
         data, folds, selector, make, plugins.metric("rmse" if task == "regression" else "log_loss"), n_draws=100
     )
     assert selection.kept == ("b",)

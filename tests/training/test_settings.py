@@ -9,6 +9,7 @@ from glulam.errors import ConfigError, FeatureError
 from glulam.training.assembling import make_dataset
 from glulam.training.config import Config
 from glulam.training.data import read_raw
+from glulam.training.ensembles import fit_fold
 from glulam.training.evaluating import Evaluator
 
 TARGETS = {"binary": ["no", "yes"], "multiclass": ["a", "b", "c"], "regression": [0.5, 1.25, 2.0, 3.0]}
@@ -81,7 +82,7 @@ def test_validators_are_those_of_the_config(tmp_path):
         (
             "regression",
             {"gates": {"min_auc_low": 0.5}},
-            r"gates\.min_auc_low: needs the metric 'auc', which regression",
+            r"gates\.min_auc_low: auc is no metric of regression; leave",
         ),
         (
             "binary",
@@ -94,3 +95,16 @@ def test_settings_that_the_task_does_not_have(tmp_path, task, sections, message)
     """Nothing that was asked for is left out silently."""
     with pytest.raises(ConfigError, match=message):
         evaluator(tmp_path, task=task, **sections)
+
+
+def test_members_that_take_no_missing_values(tmp_path):
+    """The error names estimator and columns, and members that do, in one line without a guide to imputing."""
+    given = evaluator(tmp_path, odd="", members={"gradient_boosting": {"params": {"n_estimators": 2}}})
+    train, test = given.folds[0] if np.isnan(given.data.X[given.folds[0][0]]).any() else given.folds[1]
+    expected = (
+        r"^fold 1 of 2: GradientBoostingClassifier does not accept missing values encoded as NaN natively, and values "
+        r"are missing in \['b'\]; fill them in, drop these columns, or take members that accept them, such as lightgbm, "
+        r"xgboost, random_forest or hist_gradient_boosting$"
+    )
+    with pytest.raises(ConfigError, match=expected):
+        fit_fold(given.config, given.data, train, test, where="fold 1 of 2")

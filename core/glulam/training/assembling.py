@@ -165,7 +165,10 @@ def _labels(raw: RawTable, label: Label) -> Labels:
             f"{raw.source}, row {raw.file_rows[row] + 1}: the label is missing ({int(missing.sum())} such rows among "
             "labelled ones); leave such rows out, or fill them in"
         )
-    return labels
+    # Near the table's end a label that may come early is known where it did: those rows are chosen by their outcome.
+    tail = rows >= len(raw) - label.horizon
+    chosen = tail & labels.known & (rows > np.argmax(tail & ~labels.known))
+    return replace(labels, known=labels.known & ~tail) if (tail & ~labels.known).any() and chosen.any() else labels
 
 
 def _target(

@@ -2,10 +2,11 @@
 
 Rows that follow each other in time are drawn in blocks, since neighbours resemble each other; rows of groups a group
 at a time; others one by one.
-What is drawn are the rows that were tested, not those that were fitted on. For a walk-forward that does: where there
-was nothing to learn, about 4 of 100 intervals missed an AUC of 0.5. The folds of a k-fold fit on each other's rows, so
-that their results vary more than rows alone tell: there 15 to 18 of 100 missed it, most of them from below (no estimate
-from one k-fold can tell: Bengio and Grandvalet, Journal of Machine Learning Research 2004).
+What is drawn are the rows that were tested, not those that were fitted on. For a walk-forward that does: of features
+that know nothing the AUC had a standard deviation of 0.027 over 200 tables, and 0.027 by its intervals. The folds of a
+k-fold fit on each other's rows, so that results vary more than rows tell: 0.031 to 0.034 against 0.025, and 12 to 17 of
+100 intervals missed 0.5 (no estimate from one k-fold can tell: Bengio and Grandvalet, Journal of Machine Learning
+Research 2004).
 A draw is kept as how often each row counts in it, so that every metric, baseline and member is measured on the same
 draws, and two ways can be compared on them, paired.
 """

@@ -22,7 +22,7 @@ from glulam.training._sources import find_source, is_database, read_file, run_qu
 from glulam.training.config import DataConfig
 from glulam.training.times import read_moment, read_times, time_text
 
-__all__ = ["read_raw"]
+__all__ = ["in_window", "read_raw"]
 
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
@@ -146,9 +146,15 @@ def _digest(columns: Mapping[str, Array], time: Int64 | None) -> str:
 # -- time ------------------------------------------------------------------------------------
 
 
-def _within(raw: RawTable, config: DataConfig) -> RawTable:
-    """Return the rows of the time that counts."""
-    time = _time(raw)
+def in_window(raw: RawTable, config: DataConfig) -> Mask:
+    """Return which rows are of the time that counts, bool [n_rows].
+
+    Raises FeatureError where none is, ConfigError for a window of rows without a time.
+    """
+    if raw.time is None:
+        _check_windows(config, "")
+        return np.ones(len(raw), dtype=bool)
+    time = raw.time
     keep = np.ones(len(raw), dtype=bool)
     if config.since:
         keep &= time >= read_moment(config.since, "since", config.timezone)
@@ -156,16 +162,26 @@ def _within(raw: RawTable, config: DataConfig) -> RawTable:
         keep &= time < read_moment(config.until, "until", config.timezone)
     if config.days and keep.any():
         keep &= time > time[keep].max() - config.days * _DAY
-    if keep.all():
-        return raw
-    asked = ", ".join(
-        f"data.{key} = {getattr(config, key)!r}" for key in ("since", "until", "days") if getattr(config, key)
-    )
     if not keep.any():
         raise FeatureError(
-            f"{raw.source}: {asked} leave no rows; the table has {time_text(time.min())} to {time_text(time.max())}"
+            f"{raw.source}: no row is left by {_window(config)}; the table has {time_text(time.min())} to "
+            f"{time_text(time.max())}"
         )
-    return _noting(raw.take(keep), f"{int((~keep).sum()):,} of {len(raw):,} rows left out by {asked}")
+    return np.asarray(keep)
+
+
+def _within(raw: RawTable, config: DataConfig) -> RawTable:
+    """Return the rows of the time that counts."""
+    keep = in_window(raw, config)
+    if keep.all():
+        return raw
+    return _noting(raw.take(keep), f"{int((~keep).sum()):,} of {len(raw):,} rows left out by {_window(config)}")
+
+
+def _window(config: DataConfig) -> str:
+    return ", ".join(
+        f"data.{key} = {getattr(config, key)!r}" for key in ("since", "until", "days") if getattr(config, key)
+    )
 
 
 def _in_order(raw: RawTable, name: str, config: DataConfig) -> RawTable:

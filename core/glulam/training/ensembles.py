@@ -15,6 +15,7 @@ import numpy.typing as npt
 from glulam._checking import checked_voting, make_validators
 from glulam._fitting import fit_members, native_votes
 from glulam._reading import rows_of
+from glulam._tables import shorten
 from glulam.dataset import Dataset
 from glulam.decision import Decision
 from glulam.errors import ConfigError, FeatureError, GlulamError
@@ -138,6 +139,17 @@ def fit_fold(config: Config, data: Dataset, train: Array, test: Array, *, where:
         raise
     except Exception as error:  # each library has its own for parameters that it does not take
         params = {name: given.params for name, given in config.members.items() if given.params}
+        empty = [
+            name for name, column in zip(data.schema.names, data.X[train].T, strict=True) if np.isnan(column).any()
+        ]
+        if empty and "nan" in str(error).lower():
+            # scikit-learn's second line names the estimator; a guide to imputing follows.
+            said = str(error).partition("\n")[2] or str(error)
+            raise ConfigError(
+                f"{where}: {said.partition('. ')[0].rstrip('.')}, and values are missing in {shorten(empty)}; fill them"
+                " in, drop these columns, or take members that accept them, such as lightgbm, xgboost, random_forest or"
+                " hist_gradient_boosting"
+            ) from error
         raise ConfigError(
             f"{where}: a member could not be fitted: {str(error).rstrip('. ')}; correct its params, if it is one of "
             f"them; they are {params}"

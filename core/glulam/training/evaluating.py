@@ -78,13 +78,7 @@ class Evaluator:
             if task not in plugins.metric(metric).tasks:
                 raise ConfigError(f"gates.{gate}: {metric} is no metric of {task}; leave this gate out")
         named = [metric.name for metric in chosen]
-        asked = needs(self.config.gates)
-        for key, name in asked.items():
-            if self.data.task not in plugins.metric(name).tasks:
-                raise ConfigError(
-                    f"gates.{key}: needs the metric {name!r}, which {self.data.task} does not have; leave the gate out"
-                )
-        return metrics_named([*named, *(name for name in asked.values() if name not in named)], self.data.task)
+        return metrics_named([*named, *(name for name in needs(self.config.gates).values() if name not in named)], task)
 
     def judge(self, champion: ProductionEnsemble | None, tuned: tuple[Comparison, ...] = ()) -> Judged:
         """Return the evaluation, by answers of ensembles that never saw the rows they are asked about.
@@ -131,28 +125,42 @@ class Evaluator:
                 "weights": self._weights(final),
                 "threshold": final.threshold,
                 "features": data.schema.names if selection is None else list(selection.kept),
+                "warnings": self._warnings(final),
             },
         )
+
+    def _warnings(self, final: Finishing) -> list[str]:
+        """Return what the figures cannot be trusted in."""
+        found = []
+        if not self.splitter.ordered and self.data.task != "regression":
+            found.append("folds are fitted on each other's rows, and vary more than their intervals tell")
+        if not self.splitter.ordered and final.voting.learns_weights:
+            found.append(
+                f"voting {final.voting.name!r} learnt from members that were fitted on the rows it was tested on: "
+                "no more than an estimate"
+            )
+        if final.why_plain:
+            found.append(f"neither weights nor calibration nor threshold were learnt: {final.why_plain}")
+        return found
 
     # -- folds ------------------------------------------------------------------------------
 
     def _select(self) -> tuple[Sequence[tuple[str, ...] | None], Selection | None, tuple[Comparison, ...]]:
         """Return which features each fold is fitted on, the choice on all rows, and what choosing brings.
 
-        Each fold chooses from its own rows to fit on, so that its test rows have no say. All features, if it does not
-        pay.
+        Each fold chooses from its own rows to fit on, and takes the choice by what choosing brought on other folds, so
+        that its test rows have no say. All features, if it does not pay.
         """
         config, data = self.config, self.data
-        everything: list[tuple[str, ...] | None] = [None] * len(self.folds)
         if not config.features.select:
-            return everything, None, ()
+            return [None] * len(self.folds), None, ()
         selector = plugins.selector(config.features.select, **config.features.select_params)
 
         def make(rows: Dataset) -> Any:
             return unfitted(config, rows)
 
         by_fold = select_by_fold(data, self.folds, selector, make)
-        selection, comparison, pays = choose_features(
+        selection, comparison, adopted, adopted_by_fold = choose_features(
             data, self.folds, selector, make, self.comparing, ordered=self.splitter.ordered,
             n_draws=config.evaluation.bootstrap, seed=config.seed, by_fold=by_fold,
         )  # fmt: skip
@@ -160,11 +168,10 @@ class Evaluator:
         self.say(
             f"feature selection: {len(selection.kept)} of {len(data.schema)}, {comparison.metric} better by "
             f"{found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f}) on unseen folds: "
-            + (f"kept {', '.join(selection.kept)}" if pays else "it does not pay, all are kept")
+            + (f"kept {', '.join(selection.kept)}" if adopted else "it does not pay, all are kept")
         )
-        if not pays:
-            return everything, None, (comparison,)
-        return [each.kept for each in by_fold], selection, (comparison,)
+        chosen = [each.kept if taken else None for each, taken in zip(by_fold, adopted_by_fold, strict=True)]
+        return chosen, selection if adopted else None, (comparison,)
 
     def _fold(self, number: int, fold: Fold, names: tuple[str, ...] | None) -> FoldFit:
         """Fit a fold, or take what an interrupted run has left of it."""

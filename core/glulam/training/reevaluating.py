@@ -12,6 +12,7 @@ import numpy.typing as npt
 from sklearn.base import is_regressor
 
 from glulam import plugins
+from glulam._reading import rows_of
 from glulam.dataset import Dataset, RawTable
 from glulam.errors import ConfigError, FeatureError
 from glulam.runtime import ProductionEnsemble
@@ -19,7 +20,7 @@ from glulam.schema import FeatureSchema
 from glulam.training.assembling import make_dataset
 from glulam.training.baselines import predict_baselines
 from glulam.training.config import Config, DataConfig, EnsembleConfig, EvaluationConfig, FeaturesConfig, LabelConfig
-from glulam.training.data import read_raw
+from glulam.training.data import in_window, read_raw
 from glulam.training.measuring import measure, metrics_named
 from glulam.training.results import Comparison, MetricResult, OutOfFold
 
@@ -91,15 +92,20 @@ def evaluate_again(model: Any, question: Question, *, seed: int = 42, n_draws: i
     raw = read_raw(config.data, question.path.parent, needs_time=bool(config.features.generators))
     if not config.features.generators:
         config = _of_columns(config, raw, _schema_of(model))
-    data = _with_schema(make_dataset(raw, config), model)
+    made = make_dataset(raw, config)
+    with rows_of(raw.source, made.raw.file_rows[made.rows].tolist()):
+        data = _with_schema(made, model)
     known, limits = _known_rows(training, data, question)
-    asked = np.arange(len(data)) if question.include_trained else np.flatnonzero(~known)
+    # Earlier rows than those asked about are history for features and baselines.
+    window = in_window(data.raw, _windowed(config.data, question))[data.rows]
+    asked = np.flatnonzero(window if question.include_trained else window & ~known)
     if not len(asked):
         raise FeatureError(
-            f"{question.path}: the ensemble was fitted on all {len(data):,} rows with a label; give later ones, or see "
-            "how well it knows these with --include-trained"
+            f"{question.path}: the ensemble was fitted on all {int(window.sum()):,} rows with a label; give later "
+            "ones, or see how well it knows these with --include-trained"
         )
-    answers = _answers(model, data, asked, np.flatnonzero(known))
+    with rows_of(raw.source, data.raw.file_rows[data.rows[asked]].tolist()):
+        answers = _answers(model, data, asked, np.flatnonzero(known))
     measured, best, against = measure(
         data, [(np.flatnonzero(known), asked)], answers, metrics_named(question.metrics, data.task), [],
         ordered=data.time is not None, n_draws=n_draws, seed=seed,
@@ -109,7 +115,12 @@ def evaluate_again(model: Any, question: Question, *, seed: int = 42, n_draws: i
     abstained = int((~np.isin(_labels_of(model, data, asked), data.classes)).sum()) if len(data.classes) else 0
     if abstained:
         limits.append(f"{abstained:,} rows on which it abstains count by their likeliest class")
-    return Reevaluation(measured, best, against, len(asked), int(known.sum()), data, tuple(limits))
+    return Reevaluation(measured, best, against, len(asked), int((known & window).sum()), data, tuple(limits))
+
+
+def _windowed(data: DataConfig, question: Question) -> DataConfig:
+    window = {"days": question.days, "since": question.since, "until": question.until}
+    return data.model_copy(update=window)
 
 
 def _schema_of(model: Any) -> FeatureSchema:
@@ -137,9 +148,9 @@ def _config(training: dict[str, Any], question: Question, model: Any) -> Config:
             "evaluate: the ensemble was not trained by a config, so that nobody knows what it predicts; name the "
             "column with the labels: --target COLUMN"
         )
-    window = {"days": question.days, "since": question.since, "until": question.until, "query": query}
     # Which columns are features, and of which kind, the ensemble knows itself.
-    columns = {"path": question.path.name, "drop": (), "categorical": (), **window}
+    everything = {"days": None, "since": "", "until": ""}
+    columns = {"path": question.path.name, "query": query, "drop": (), "categorical": (), **everything}
     values = model.info()["task"] == "regression" if isinstance(model, ProductionEnsemble) else is_regressor(model)
     return config.model_copy(
         update={

@@ -235,6 +235,7 @@ class _Run:
             facts={
                 **self.facts,
                 **judged.facts,
+                "warnings": [*self.facts.get("warnings", ()), *judged.facts["warnings"]],
                 "fit_seconds": round(fitted - begun, 3),
                 "export_seconds": round(exported - fitted, 3),
                 "seconds": round(time.perf_counter() - self.begun, 3),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from glulam.training.measuring import compare
 from glulam.training.results import Comparison
 from glulam.trainspecs import FeatureSelector, Fold, Metric, Selection
 
-__all__ = ["choose_features", "select_by_fold", "with_features"]
+__all__ = ["Choice", "choose_features", "select_by_fold", "with_features"]
 
 Array = npt.NDArray[Any]
 Float64 = npt.NDArray[np.float64]
@@ -45,6 +45,25 @@ def with_features(data: Dataset, names: Sequence[str]) -> Dataset:
         raise ConfigError(f"features: expected at least one to keep, got none; there are {known}")
     schema = FeatureSchema(tuple(data.schema.features[index] for index in kept), data.schema.named)
     return replace(data, X=np.ascontiguousarray(data.X[:, kept]), schema=schema)
+
+
+class Choice(NamedTuple):
+    """What choosing features came to.
+
+    selection
+        made on all rows
+    comparison
+        the chosen features of each fold against all of them, on the rows that folds test
+    adopted
+        whether to take the choice for what comes after these rows
+    adopted_by_fold
+        whether to take each fold's own choice there, by other folds: earlier ones where these are ordered
+    """
+
+    selection: Selection
+    comparison: Comparison
+    adopted: bool
+    adopted_by_fold: tuple[bool, ...]
 
 
 def select_by_fold(
@@ -73,13 +92,14 @@ def choose_features(
     n_draws: int = 1_000,
     seed: int = 42,
     by_fold: Sequence[Selection] | None = None,
-) -> tuple[Selection, Comparison, bool]:
+) -> Choice:
     """Return the features chosen on all rows, what choosing brings on unseen rows, and whether to take the choice.
 
     For each fold the selector chooses from the rows to fit on alone; an estimator of all features and one of the
     chosen ones are fitted on these rows and compared on the rows to test on, by the metric, paired over all folds.
     The choice is taken if the chosen features are better there, however little: fewer features at no loss would be
-    worth having too, but an equal result is no evidence, and mostly means that nothing was dropped.
+    worth having too, but an equal result is no evidence, and mostly means that nothing was dropped. An evaluation takes
+    or leaves it fold by fold, by what it brought on other folds: the rows that are tested then have no say.
 
     metric
         in whose units the difference is reported, with its interval over block bootstrap draws
@@ -96,13 +116,35 @@ def choose_features(
         everything.append(_scores(data, train, test, made))
         same = len(selection.kept) == len(data.schema)
         some.append(everything[-1] if same else _scores(with_features(data, selection.kept), train, test, made))
+    decided = tuple(
+        _pays(metric, data, [each for each in range(len(folds)) if (each < fold if ordered else each != fold)],
+              folds, some, everything)
+        for fold in range(len(folds))
+    )  # fmt: skip
     order = np.argsort(tested, kind="stable")  # neighbours in time are neighbours in blocks
     first, second = (np.concatenate(scores)[order] for scores in (some, everything))
     counts = counts_for(data, tested[order], ordered=ordered, n_draws=n_draws, seed=seed)
     comparison = compare(
         "features: selected against all", metric, data.y[tested[order]], _answers(first), _answers(second), counts
     )
-    return selector.select(data, folds, made), comparison, comparison.difference.value > 0
+    return Choice(selector.select(data, folds, made), comparison, comparison.difference.value > 0, decided)
+
+
+def _pays(
+    metric: Metric,
+    data: Dataset,
+    among: list[int],
+    folds: Sequence[Fold],
+    some: list[Float64],
+    everything: list[Float64],
+) -> bool:
+    """Tell whether the chosen features are better than all on some of the folds; where there are none, not."""
+    if not among:
+        return False
+    y = data.y[np.concatenate([folds[each][1] for each in among])]
+    first, second = (np.concatenate([scores[each] for each in among]) for scores in (some, everything))
+    better = metric.score(y, *_answers(first)) - metric.score(y, *_answers(second))
+    return (better if metric.greater_is_better else -better) > 0
 
 
 class _OnEncoded:

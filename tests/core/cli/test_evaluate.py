@@ -145,11 +145,14 @@ def test_windows(glulam, place):
     """--days, --since and --until choose rows; few of them are said to say little."""
     model, data = place / "ensemble.onnx", place / "later.csv"
     few = json.loads(glulam("evaluate", model, data, "--metric", "auc", "--json", "--until", "2018-07-24").out)
-    assert few["rows"] == 13
-    assert few["limits"] == ["13 rows say little; expected 30 or more"]
+    assert few["rows"] == 14
+    assert few["limits"] == ["14 rows say little; expected 30 or more"]
     days = json.loads(glulam("evaluate", model, data, "--metric", "auc", "--json", "--days", 20).out)
     since = json.loads(glulam("evaluate", model, data, "--metric", "auc", "--json", "--since", "2018-08-01").out)
     assert days["rows"] < since["rows"] < 299
+    # Every bar of the window but the last, whose next one nobody knows: the bars before it are history.
+    times = pa.csv.read_csv(data).column("timestamp").cast(pa.string()).to_pylist()
+    assert since["rows"] == sum(time >= "2018-08-01" for time in times) - 1
     done = glulam("evaluate", model, data, "--days", 20, "--since", "2018-08-01")
     assert done.code == 2
     assert "--days: it counts back from the end; leave out --since and --until" in done.err
@@ -309,6 +312,21 @@ def test_what_cannot_be_evaluated(glulam, place, tmp_path, arguments, code, mess
     assert done.err.startswith("glulam: error: ")
     assert done.err.count("\n") == 1
     assert "--debug" not in done.err
+
+
+def test_rows_are_told_as_the_file_counts_them(glulam, place, tmp_path):
+    """A category that nobody knows and a value that is missing are named with file and row, from 1, as by predict."""
+    columns = table(5, 60)
+    city, x = columns["city"].astype(object), columns["x"].astype(object)
+    city[7], x[11] = "Oslo", None
+    for name, changed, message in (
+        ("city", {"city": city}, "city.csv, row 8, column 'city': category 'Oslo' was not seen"),
+        ("x", {"x": x.astype(np.float64)}, "x.csv, row 12: column 'x' is nan, which fails the file's checks"),
+    ):
+        file = write(tmp_path / f"{name}.csv", columns | changed)
+        done = glulam("evaluate", place / "cities.onnx", file)
+        assert done.code == 1
+        assert message in done.err
 
 
 def test_without_scikit_learn(process, place):

@@ -137,7 +137,7 @@ def test_what_a_run_prints(whole):
             ["members.lightgbm.params.n_estimators=-3"],
             "fold 1 of 3: a member could not be fitted: Number of boosting rounds must be greater than 0. Got -3; corr",
         ),
-        (["data.since=2019-01-01"], "data.since = '2019-01-01' leave no rows; the table has 2018-01-01T00:00:00Z to"),
+        (["data.since=2019-01-01"], "no row is left by data.since = '2019-01-01'; the table has 2018-01-01T00:00:00Z to"),
         (["gates.not_worse_than=candles.csv"], "candles.csv: not an ONNX model that onnxruntime"),
         (["output.path=candles.csv", "output.overwrite=true"], "candles.csv is data.path, which is not written over"),
         (["output.path=candles.csv"], "output.path: candles.csv is data.path, which is not written over; choose anoth"),

@@ -46,7 +46,7 @@ def verdict(result: RunResult) -> Verdict:
     """Return the verdict. A suspected leak comes before gates: it says that their numbers mean nothing.
 
     Where there was neither a gate nor a leak check, nothing has passed; and what is worse than an answer that needs no
-    ensemble, beyond doubt, is not praised for passing.
+    ensemble, beyond doubt, is not praised for passing, nor what nobody has asked to be better and is not.
     """
     failed = [gate.name for gate in result.gates if not gate.passed]
     gates = f"{len(failed)} of {count(len(result.gates), 'gate')} failed ({', '.join(failed)})"
@@ -70,6 +70,12 @@ def verdict(result: RunResult) -> Verdict:
         return Verdict(
             "worse", "WORSE THAN A BASELINE",
             f"{passed}; {checks}; but {result.evaluation.best_baseline}, which needs no ensemble, is better.",
+        )  # fmt: skip
+    if not result.gates and not result.evaluation.against_best.better:
+        return Verdict(
+            "worse", "NOT SHOWN TO BE BETTER",
+            f"{passed}; {checks}; but nothing shows that it is better than {result.evaluation.best_baseline}, which "
+            "needs no ensemble.",
         )  # fmt: skip
     return Verdict("passed", "PASSED", f"{passed}; {checks}.")
 
