@@ -407,15 +407,6 @@ def test_tuned_runs_on_growing_data_and_dry_ones(place):
     assert run(place, *TUNED, overwrite=True).out == place / "ensemble.onnx"
 
 
-def test_gates_on_metrics_that_a_task_has_not(place):
-    """A gate on the AUC of values is refused by its own name, before any work."""
-    with pytest.raises(ConfigError, match=r"^gates\.min_auc_low: auc is no metric of regression; leave this gate out$"):
-        run(
-            place, "features.generators=[]", "label={name='column', column='volume'}", "ensemble.task='regression'",
-            "gates.min_auc_low=0.5",
-        )  # fmt: skip
-
-
 def test_champions_of_rows_without_a_time():
     """The very data that it was fitted on say nothing; of others nobody knows which it has seen, and that is said."""
     data = candles_dataset(300)

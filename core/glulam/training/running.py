@@ -166,7 +166,7 @@ def _facts(config: Config, base: Path, data: Dataset, versions: dict[str, str]) 
     span = {} if raw.time is None else {"since": _iso(raw.time[0]), "until": _iso(raw.time[-1])}
     name, params = data.label
     return {
-        "config_name": f"{name} of {Path(config.data.path).name}",
+        "config_name": f"{params.get('column', name)} of {Path(config.data.path).name}",
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "config": to_toml(config),
         "config_sha256": digest(config),
