@@ -1,5 +1,6 @@
 """Whole runs: what they leave, that they can be repeated and resumed, and what keeps a file from its place."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -420,3 +421,44 @@ def test_champions_of_rows_without_a_time():
     assert (taken.any(), words) == (False, "the champion was fitted on these very data")
     taken, words = unseen_rows(champion({"data": {"sha256": "other"}}), untimed, rows)
     assert (taken.all(), words) == (True, f"on {len(data)} rows, some of which the champion may have been fitted on")
+
+
+def test_a_run_that_is_stopped_while_it_searches_goes_on_with_its_trials(place):
+    """Ctrl-C in a search leaves the study in the run's folder, and --resume adds to its trials instead of beginning anew."""
+    code = (
+        "import sys; from glulam.cli import main; sys.exit(main(['train', '--set', 'tune.enabled=true', '--set', "
+        "'tune.trials=400', '--set', 'members={random_forest={params={n_estimators=5}}}', *sys.argv[1:]]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 60
+    while not (studies := list((place / "runs").glob("*/tuning.sqlite3"))) or done(studies[0]) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 130
+    assert "go on with the same command and --resume" in said
+    before = done(studies[0])
+    again = subprocess.Popen(
+        [sys.executable, "-c", code, "--resume"], cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while done(studies[0]) <= before:
+        assert again.poll() is None
+        assert time.monotonic() < deadline + 60
+        time.sleep(0.05)
+    again.kill()
+    again.wait()
+    assert len(list((place / "runs").iterdir())) == 1
+
+
+def done(study: Path) -> int:
+    """Return how many trials of a study have ended well."""
+    import sqlite3
+
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{study}?mode=ro", uri=True)) as database:
+            return database.execute("select count(*) from trials where state = 'COMPLETE'").fetchone()[0]
+    except sqlite3.OperationalError:  # its tables are still being made, or it is written to
+        return 0

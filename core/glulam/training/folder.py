@@ -73,8 +73,12 @@ class RunFolder:
         return fit
 
     def has_folds(self) -> bool:
-        """Tell whether there is anything that a run could go on from."""
+        """Tell whether folds are done."""
         return any((self.path / "folds").glob("*.npz"))
+
+    def has_more_than_the_start(self) -> bool:
+        """Tell whether there is anything that a run could go on from: folds, or trials of a search."""
+        return any(each.name not in (MANIFEST, "config.toml", _LOCK) for each in self.path.iterdir())
 
     def discard(self) -> None:
         """Remove the folder, of a run that came to nothing."""

@@ -150,9 +150,10 @@ def _folder(runs: Path, key: str, *, resume: bool, dry_run: bool) -> Iterator[Ru
             try:
                 yield folder
             except BaseException as error:  # Ctrl-C as well
-                if not folder.has_folds():
+                stopped = not isinstance(error, GlulamError) or isinstance(error.__cause__, OSError)
+                if not (folder.has_more_than_the_start() if stopped else folder.has_folds()):
                     folder.discard()
-                elif not isinstance(error, GlulamError) or isinstance(error.__cause__, OSError):
+                elif stopped:
                     error.add_note(f"what is done is kept in {folder.path}; go on with the same command and --resume")
                 raise
         return
@@ -286,6 +287,7 @@ class _Run:
 
     def _look_for_leaks(self, judged: Judged) -> tuple[tuple[Suspicion, ...], tuple[str, ...]]:
         config, answers = self.config, judged.evaluation.out_of_fold
+        self.say("looking for leaks")
         scores = np.full((len(self.data), self.data.n_outputs), np.nan)
         scores[answers.rows] = answers.scores
         case = LeakCase(
