@@ -205,8 +205,9 @@ class GatesConfig(Section):
     """Lower end of the 95 % interval of the AUC."""
     max_calibration_error: Share | None = Field(default=None, examples=[0.05])
     """Largest expected calibration error."""
-    min_f1: Share | None = Field(default=None, examples=[0.5])
-    """Off by default: always answering the more frequent class can have a high F1 without knowing anything."""
+    min_f1: Share | None = Field(default=None, examples=[0.85])
+    """Least F1. Off by default: always answering the more frequent class can have a high one without knowing anything,
+    and 0.85 for a market's next bar is reached by scores on known rows alone."""
     not_worse_than: str = ""
     """An ensemble.onnx, the champion: by a paired test on the same rows the new one must not be worse."""
     max_size_mb: Number | None = Field(default=None, gt=0, examples=[50.0])
@@ -214,7 +215,7 @@ class GatesConfig(Section):
     max_latency_us: Number | None = Field(default=None, gt=0, examples=[1000.0])
     """Largest median time of one row, in microseconds."""
     max_memory_mb: Number | None = Field(default=None, gt=0, examples=[500.0])
-    """Most memory that the opened file takes, in MB."""
+    """Most memory of the process that serves the file, in MB."""
 
 
 class OutputConfig(Section):
