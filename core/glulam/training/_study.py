@@ -12,7 +12,7 @@ from typing import Any
 from glulam.errors import ArtifactError, PluginError
 from glulam.training._locks import locked
 
-__all__ = ["ERROR", "counted", "fail_unfinished", "open_storage", "open_study", "required_optuna", "storage_errors"]
+__all__ = ["ERROR", "counted", "open_storage", "open_study", "required_optuna", "storage_errors"]
 
 _MAGIC = b"SQLite format 3\0"
 _FACTS = "glulam"
@@ -52,9 +52,13 @@ def open_storage(path: Path) -> Iterator[Any]:
         lock = real.with_name(f"{real.name}.lock")
         with locked(lock, path, doing="tuning", advice="choose another tune.storage"), _as_artifact_errors(path):
             _check_content(path)
-            storage = _storage(path)
+            opened: list[sqlite3.Connection] = []
+            storage = _storage(path, opened)
             try:
                 yield storage
+            except BaseException:
+                _fail_all_unfinished(path, opened)
+                raise
             finally:
                 storage.remove_session()
                 storage.engine.dispose()
@@ -62,13 +66,15 @@ def open_storage(path: Path) -> Iterator[Any]:
         optuna.logging.set_verbosity(before)
 
 
-def _storage(path: Path) -> Any:
+def _storage(path: Path, opened: list[sqlite3.Connection]) -> Any:
+    """Return the storage in a file; its connections are added to ``opened``."""
     optuna = required_optuna()
     from sqlalchemy import URL
     from sqlalchemy.pool import QueuePool
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(path, timeout=30, check_same_thread=False)
+        opened.append(sqlite3.connect(path, timeout=30, check_same_thread=False))
+        return opened[-1]
 
     # A creator, since paths may hold what means something in a URL.
     kwargs = {"creator": connect, "poolclass": QueuePool}
@@ -176,11 +182,24 @@ def open_study(storage: Any, name: str, *, path: Path, direction: str, facts: Ma
             f"{path}: study {name!r} was made with different {other}; choose another tune.study, "
             "or start it anew with --restart (resume=False)"
         )
-    fail_unfinished(study)
+    _fail_unfinished(study)
     return study
 
 
-def fail_unfinished(study: Any) -> None:
+def _fail_all_unfinished(path: Path, opened: list[sqlite3.Connection]) -> None:
+    """Mark the trials that Ctrl-C, or an error, has ended; what cannot be marked now is so when the study is opened."""
+    optuna = required_optuna()
+    with contextlib.suppress(Exception):  # the storage may be what failed
+        for connection in opened:  # Ctrl-C may have come in the middle of a transaction, whose locks go with it
+            connection.close()
+        storage = _storage(path, [])
+        for name in optuna.get_all_study_names(storage):
+            _fail_unfinished(optuna.load_study(study_name=name, storage=storage))
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _fail_unfinished(study: Any) -> None:
     """Mark trials that nobody works on any more as failed, so that they are tried again."""
     optuna = required_optuna()
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from glulam.training._study import ERROR, counted, fail_unfinished, required_optuna
+from glulam.training._study import ERROR, counted, required_optuna
 
 __all__ = ["PARAMS", "Trials"]
 
@@ -59,14 +59,6 @@ class Trials:
     def run(self, workers: int) -> None:
         """Try parameters until the budget is used up. Ctrl-C and errors of the storage end it; all is kept."""
         self._asked = sum(counted(self.study).values())
-        try:
-            self._run(workers)
-        except BaseException:  # Ctrl-C may come between the making of a trial and the work on it
-            with contextlib.suppress(Exception):  # the storage may be what failed
-                fail_unfinished(self.study)
-            raise
-
-    def _run(self, workers: int) -> None:
         if workers == 1:
             self._work()
             return
