@@ -192,6 +192,14 @@ def test_quiet_console_prints_nothing_and_files_are_thrown_away(history, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_relative_directory_is_the_callers(history, tmp_path, monkeypatch):
+    """``--out`` counts from where the demo is called, not from where the candles are."""
+    monkeypatch.chdir(tmp_path)
+    results = run(Console(quiet=True), data=history, members=SMALL[:1], out=Path("kept"))
+    assert (tmp_path / "kept" / "ensemble.onnx").is_file()
+    assert Path(results["export"]["report"]).is_file()
+
+
 def test_the_last_line_tells_how_to_keep_the_files():
     """Where nothing was kept, the last line says so and how to keep it; otherwise it says where it is."""
     console = Console(file=io.StringIO(), width=60)

@@ -82,6 +82,7 @@ def read_candles(path: Path | None) -> dict[str, Any]:
 
 def make_config(candles: Path, directory: Path, members: Sequence[Any] | None) -> Config:
     """Return the config of the demo's run: direction of the next bar, by default members and weights."""
+    directory = directory.resolve()  # places in a config are relative to the candles
     chosen = {} if members is None else {"members": {name: {"params": params} for name, params in members}}
     return Config.model_validate(
         {
