@@ -89,7 +89,7 @@ def run(
         timing = measure(finished.ensemble, finished.result.data.X, file)
         screen.show_timing(console, timing, serving, export)
     seconds = time.perf_counter() - begun
-    report = finished.folder / "report.html" if out and finished.folder else None
+    report = out / "runs" / finished.folder.name / "report.html" if out and finished.folder else None
     screen.show_end(console, seconds, out, report)
     return {
         "candles": candles,
