@@ -78,7 +78,8 @@ class RunFolder:
 
     def has_more_than_the_start(self) -> bool:
         """Tell whether there is anything that a run could go on from: folds, or trials of a search."""
-        return any(each.name not in (MANIFEST, "config.toml", _LOCK) for each in self.path.iterdir())
+        files = (each for each in self.path.rglob("*") if each.is_file())
+        return any(each.name not in (MANIFEST, "config.toml", _LOCK) for each in files)
 
     def discard(self) -> None:
         """Remove the folder, of a run that came to nothing."""
